@@ -1,0 +1,212 @@
+"""The connection plane: sockets, TLS, MQTT, permissions, quotas, ordered acknowledgement, record packing.
+
+The core decides nothing. It moves bytes, enforces what it was told, and speaks to Python only in batches:
+Python waits on `event_fd`, calls `poll` for everything that happened since, and answers with the batch methods.
+Every method may be called from any thread and returns without blocking on the network.
+
+A *connection* is a socket, named by a `conn` number; a *session* is a device's presence on it, named by a `handle`
+(slot index and generation, so a late answer never reaches a newer session). A connection carries 1 to 2,001 sessions;
+tables are keyed by session.
+"""
+
+from typing import Literal, NamedTuple, TypedDict
+
+class Options(TypedDict, total=False):
+    """Settings of a core; every one has a default."""
+
+    origin: str
+    """Incarnation of this gateway, written into each record. Required."""
+    worker_id: int
+    """0..1023, unique among live gateways; part of message ids. Required."""
+    record_max_messages: int  # 500
+    record_max_bytes: int  # 524288
+    record_linger_ms: int  # 5
+    partition_max_inflight_bytes: int  # 16 MiB: above it the connections that write to that partition are not read
+    record_timeout_ms: int  # 30000: a record not committed by then fails and closes its connections
+    connect_timeout_ms: int  # 10000: accept to complete CONNECT
+    accept_timeout_ms: int  # 5000: CONNECT to accept/reject; then CONNACK 3 and close
+    max_packet_bytes: int  # 262144: larger PUBLISH is discarded and acknowledged as refused
+    max_stream_bytes: int  # 1048576: larger than this closes the connection
+    keep_alive_min_s: int  # 30
+    keep_alive_max_s: int  # 1200
+    max_out_buffer_bytes: int  # 1 MiB a connection: a slower reader is closed
+    max_connections: int  # 18000
+    delivery_timeout_ms: int  # 10000: QoS 1 downlink without PUBACK
+    max_inflight_down: int  # 100 a session
+    trace_every: int  # 0: never; n: one message in n carries a traceparent
+
+class ConnectRequest(NamedTuple):
+    conn: int
+    client_id: str
+    username: str
+    password: str
+    keep_alive_s: int
+    clean: bool
+    address: str
+    """Peer, `ip:port`."""
+    tls: bool
+
+class Accept(NamedTuple):
+    conn: int
+    product_key: str
+    device_name: str
+    epoch: int
+    ext: int
+    """`ext` flags of the client id."""
+
+class Closed(NamedTuple):
+    """A session ended. `flushed` sessions are reported once more in `Batch.flushed`."""
+
+    handle: int
+    product_key: str
+    device_name: str
+    epoch: int
+    reason: str
+    """As in the counters: `client`, `eof`, `keep_alive`, `kicked`, `protocol`, `slow_reader`, `record_failed`, ..."""
+
+class Sample(NamedTuple):
+    message_id: int
+    traceparent: str
+    received_ms: int
+    topic: str
+
+class Record(NamedTuple):
+    """A finished bus record; answer with `commit` or `fail`."""
+
+    record_id: int
+    stream: int
+    """Index into the streams given to `set_streams`."""
+    partition: int
+    value: bytes
+    """Encoded thinghubpb.bus.v1.Record."""
+    messages: int
+    samples: list[Sample]
+
+class LocalMessage(NamedTuple):
+    """An uplink message of a category the gateway itself answers."""
+
+    handle: int
+    product_key: str
+    device_name: str
+    epoch: int
+    category: str
+    topic: str
+    payload: bytes
+    qos: int
+    received_ms: int
+
+class Delivered(NamedTuple):
+    token: int
+    outcome: Literal["delivered", "sent", "no_subscriber", "offline", "timeout", "failed"]
+
+class Batch(NamedTuple):
+    connects: list[ConnectRequest]
+    dropped: list[int]
+    """Connections that closed between their ConnectRequest and accept."""
+    closed: list[Closed]
+    flushed: list[int]
+    """Handles of closed sessions whose uplink messages are all committed (or failed)."""
+    records: list[Record]
+    local: list[LocalMessage]
+    delivered: list[Delivered]
+
+class TopicRule(NamedTuple):
+    """One row of the device contract's topic table, as the core compiles it.
+
+    `pattern` has levels `{pk}` and `{dn}` (the session's own), `+` (one level) and a last `#` (the rest, at least one level).
+    """
+
+    pattern: str
+    up: bool
+    down: bool
+    stream: int
+    """Index into the streams; -1 local (reported in `Batch.local`); -2 no owner yet: publishes refused by policy."""
+    category: str
+    auto: bool
+    """Delivered without a SUBSCRIBE until an explicit UNSUBSCRIBE."""
+    classes: bool
+    """Custom topics: the level(s) after `user` must be permitted by a topic class of the product."""
+    ext: int
+    """Flag bits the session must have been accepted with; 0 for none."""
+
+class TopicClass(NamedTuple):
+    filter: str
+    """Below `/{pk}/{dn}/user/`: levels, `+`, a last `#`."""
+    publish: bool
+    subscribe: bool
+
+class Limits(NamedTuple):
+    enforce: bool
+    """False: count what would be refused, refuse nothing."""
+    up_qos0_per_second: int
+    up_qos1_per_second: int
+    down_per_second: int
+    bytes_per_second: int
+    subscriptions: int
+    drop_qos1: bool
+    """Over quota: drop (and acknowledge as refused) rather than delay reading."""
+
+class Downlink(NamedTuple):
+    token: int
+    handle: int
+    topic: str
+    payload: bytes
+    qos: int
+    """0 or 1: the publisher's."""
+    must_subscribe: bool
+    """False delivers whatever was subscribed (replies)."""
+
+class Core:
+    def __init__(self, options: Options) -> None: ...
+    def set_tls(self, certificate_chain_pem: bytes, key_pem: bytes) -> None:
+        """Certificates for new connections; may be called again. Raises ValueError when they do not load."""
+
+    def set_streams(self, partitions: list[int]) -> None:
+        """How many partitions each stream has; index = stream. A device's slot is CRC16 of `pk/dn` mod 16384 and its
+        partition is slot * partitions // 16384 (slot map version 1)."""
+
+    def set_topic_table(self, rules: list[TopicRule]) -> None: ...
+    def set_product_policy(self, product_key: str, version: int, classes: list[TopicClass], limits: Limits) -> None:
+        """Takes effect on the product's live sessions as well. An older version than the one held is ignored."""
+
+    def has_product_policy(self, product_key: str) -> int:
+        """Version held, 0 when none."""
+
+    def drop_product_policy(self, product_key: str) -> None: ...
+    def listen(self, host: str, port: int, tls: Literal["sniff", "always", "never"]) -> int:
+        """Opens a listener and returns its port. `sniff` tells TLS (0x16) from MQTT (0x10) by the first byte.
+        Raises OSError."""
+
+    def start(self) -> None: ...
+    def stop_listening(self) -> None: ...
+    def stop(self) -> None:
+        """Closes everything and joins the reactor thread (at most 5 s)."""
+
+    def event_fd(self) -> int:
+        """Readable when `poll` has something; `poll` clears it."""
+
+    def poll(self) -> Batch: ...
+    def accept(self, sessions: list[Accept]) -> list[int]:
+        """Sends CONNACK 0 and returns session handles; 0 where the connection is gone or its product has no policy."""
+
+    def reject(self, refusals: list[tuple[int, int, str]]) -> None:
+        """(conn, CONNACK return code, reason for the counters): sends CONNACK and closes."""
+
+    def close(self, handles: list[tuple[int, str]]) -> None:
+        """(handle, reason): ends sessions. Their uplink is sealed at once; `Batch.flushed` says when it is committed."""
+
+    def deliver(self, messages: list[Downlink]) -> None:
+        """Every token is answered in `Batch.delivered`."""
+
+    def commit(self, record_ids: list[int]) -> None: ...
+    def fail(self, record_ids: list[int]) -> None:
+        """The connections with messages in these records are closed, so the devices resend."""
+
+    def counters(self) -> dict[str, int]:
+        """Monotonic counters and gauges by name; see `counter_names` for labels."""
+
+    def sessions(self) -> int: ...
+    def connections(self) -> int: ...
+
+def codec_decode(data: bytes, max_packet_bytes: int = ...) -> list[tuple[str, dict[str, object]]]:
+    """Decodes a whole buffer of MQTT 3.1.1 packets, for tests and tools. Raises ValueError with the reason."""
