@@ -1,0 +1,82 @@
+# `make` alone lists the targets. Everything runs in .venv, which `make env` keeps up to date by itself.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/thinghub
+export CARGO_TARGET_DIR ?= $(CACHE)/cargo-target
+export UV_CACHE_DIR ?= $(CACHE)/uv
+
+BIN := .venv/bin
+CORE := services/connection-gateway/core/Cargo.toml
+SOURCES := libs/*/src services/*/src
+PYTEST := $(BIN)/python -m pytest -p tools.durations
+
+.PHONY: help env tools core up test test-unit test-integration test-core lint format types contracts proto proto-check lock lock-check hygiene bench clean
+
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: env ## the platform and its demo until Ctrl-C; options by ARGS="--no-demo --data-dir D --mqtt-port P ..."
+	@exec $(BIN)/thinghub up $(ARGS)
+
+test: env test-core ## every test: the core's, then unit and integration in one session (Kafka needs Java 17 and Maven)
+	@$(PYTEST) $(ARGS)
+
+test-unit: env ## the tests beside the code, and those of the house itself
+	@$(PYTEST) libs services tests/house --ignore=services/all-in-one $(ARGS)
+
+test-integration: env ## the flows, the ledger and all-in-one, on real servers
+	@$(PYTEST) tests/integration services/all-in-one $(ARGS)
+
+test-core: ## the Rust core's own tests
+	@cargo test --quiet --locked --manifest-path $(CORE)
+
+lint: tools ## ruff, its formatting, rustfmt, clippy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check . | head -40; exit 1; }
+	@cargo fmt --check --manifest-path $(CORE)
+	@cargo clippy --quiet --locked --all-targets --all-features --manifest-path $(CORE) -- -D warnings
+
+format: tools ## rewrite Python and Rust as lint wants them
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@cargo fmt --manifest-path $(CORE)
+
+types: tools ## mypy --strict
+	@tools/types
+
+contracts: tools ## the rooms and who may import whom
+	@$(BIN)/lint-imports
+
+proto: tools ## regenerate protos/gen
+	@tools/proto
+
+proto-check: tools ## protos linted, unbroken since the last commit, and protos/gen as generated
+	@tools/proto --check
+
+lock: tools ## resolve every member's dependencies into requirements.lock (ARGS="--upgrade-package NAME")
+	@tools/lock $(ARGS)
+
+lock-check: tools ## requirements.lock follows from the pyproject files
+	@tools/lock --check
+
+hygiene: ## what must not be in the tree: loose checks, fakes, paths of one machine, URLs in locks
+	@tools/hygiene
+
+bench: env ## QoS 1 -> bus -> rule -> row: rate and CPU of each part
+	@$(BIN)/python -m bench $(ARGS)
+
+env: ## create or update .venv, the core included
+	@tools/env
+
+tools: ## .venv without the core: enough for lint and code generation
+	@tools/env tools
+
+core: env ## build the gateway core if its sources changed
+
+clean: ## remove .venv and what tools left in the checkout (caches outside it stay)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
