@@ -165,7 +165,11 @@ class Core:
         """How many partitions each stream has; index = stream. A device's slot is CRC16 of `pk/dn` mod 16384 and its
         partition is slot * partitions // 16384 (slot map version 1)."""
 
-    def set_topic_table(self, rules: list[TopicRule]) -> None: ...
+    def set_topic_table(self, rules: list[TopicRule]) -> None:
+        """A publish is decided by the first `up` rule that matches its topic, a delivery by the first `down` rule; a
+        SUBSCRIBE is granted when any one `down` rule covers the whole filter (rule level `+` covers `+` and names, a
+        last `#` the rest). A session's `{pk}` and `{dn}` must be written out in a filter."""
+
     def set_product_policy(self, product_key: str, version: int, classes: list[TopicClass], limits: Limits) -> None:
         """Takes effect on the product's live sessions as well. An older version than the one held is ignored."""
 
