@@ -1,0 +1,86 @@
+"""The servers that other tests trust."""
+
+import os
+import subprocess
+import sys
+import time
+
+import asyncpg
+import psutil
+import pytest
+import redis
+
+from tests.support.child import remove_directory, scratch_directory
+from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, RedisServer
+
+
+def test_redis_keeps_its_data_and_port_when_killed(private_redis: RedisServer) -> None:
+    with private_redis.client() as client:
+        client.set("k", "v")
+        private_redis.restart()
+        assert client.get("k") == "v"
+
+
+def test_redis_paused_does_not_answer_and_resumed_does(private_redis: RedisServer) -> None:
+    private_redis.pause()
+    with redis.Redis(port=private_redis.port, socket_timeout=0.2) as client:
+        with pytest.raises(redis.RedisError):
+            client.ping()
+        private_redis.resume()
+    with private_redis.client() as client:
+        assert client.ping()
+
+
+def test_redis_cluster_gives_a_killed_masters_slots_to_its_replica(redis_cluster: RedisCluster) -> None:
+    old = redis_cluster.failover("some-key")
+    new = redis_cluster.master_of("some-key")
+    assert new is not old
+    with new.client() as client:
+        assert client.set("some-key", "v")
+    redis_cluster.heal()
+
+
+async def test_postgres_keeps_committed_rows_when_killed(private_postgres: PostgresServer) -> None:
+    connection = await asyncpg.connect(private_postgres.dsn)
+    await connection.execute("create table t(a int); insert into t values (1)")
+    private_postgres.restart()
+    connection = await asyncpg.connect(private_postgres.dsn)
+    assert await connection.fetchval("select a from t") == 1
+    await connection.close()
+
+
+def test_kafka_starts_again_on_its_port_after_a_kill(private_kafka: KafkaServer) -> None:
+    port = private_kafka.port
+    private_kafka.restart()
+    assert private_kafka.port == port
+
+
+_OWNER = """
+import sys, time
+from tests.support.servers import PostgresServer, RedisServer
+print(RedisServer().start().pid, PostgresServer().start().pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_servers_end_when_the_test_process_is_killed() -> None:
+    scratch = scratch_directory("owner")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(scratch)}
+    owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE, env=env)
+    assert owner.stdout is not None
+    servers = [int(word) for word in owner.stdout.readline().split()]
+    assert len(servers) == 2
+    owner.kill()
+    owner.wait()
+    deadline = time.monotonic() + 20
+    while any(_running(pid) for pid in servers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_running(pid) for pid in servers)
+    remove_directory(scratch)
+
+
+def _running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
