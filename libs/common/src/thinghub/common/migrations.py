@@ -10,6 +10,7 @@ import importlib.resources
 import logging
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import asyncpg
 
@@ -26,7 +27,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]
+# in quotes: generic for the type checker only
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 log = logging.getLogger("thinghub.common.migrations")
 

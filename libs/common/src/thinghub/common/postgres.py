@@ -11,14 +11,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Never
+from typing import Never, TypeAlias
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from thinghub.common.errors import Unavailable
 from thinghub.common.health import Component
-from thinghub.common.migrations import apply_migrations
+from thinghub.common.migrations import Connection, apply_migrations
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
@@ -37,6 +37,10 @@ _AWAY = (
     ConnectionError,
     TimeoutError,
 )
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+__all__ = ["Connection", "Postgres", "PostgresUnavailable"]
 
 log = logging.getLogger("thinghub.common.postgres")
 
@@ -57,7 +61,7 @@ class Postgres:
         self.schema = schema
         self._dsn = dsn
         self._max_size = max_size
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: Pool | None = None
         self._opening = asyncio.Lock()
         self._pause = 0.0
         self._not_before = 0.0
@@ -70,7 +74,7 @@ class Postgres:
         return cls(dsn, schema, max_size)
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+    async def acquire(self) -> AsyncIterator[Connection]:
         """A connection whose search_path is the schema. Raises PostgresUnavailable when the server is away, also from
         the body."""
         pool, connection = await self._take()
@@ -127,7 +131,7 @@ class Postgres:
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pool.terminate()
 
-    async def _take(self) -> "tuple[asyncpg.Pool[asyncpg.Record], asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+    async def _take(self) -> "tuple[Pool, Connection]":
         loop = asyncio.get_running_loop()
         if self._closed:
             raise PostgresUnavailable("the pool is closed")
@@ -144,7 +148,7 @@ class Postgres:
         self._pause = self._not_before = 0.0
         return pool, connection
 
-    async def _make_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+    async def _make_pool(self) -> Pool:
         async with self._opening:
             if self._pool is None:
                 await self._make_schema()
@@ -176,9 +180,7 @@ class Postgres:
         finally:
             await connection.close(timeout=2)
 
-    async def _give_back(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-    ) -> None:
+    async def _give_back(self, pool: Pool, connection: Connection) -> None:
         try:
             await pool.release(connection, timeout=CONNECT_SECONDS)
         except (*_AWAY, OSError, asyncpg.InterfaceError) as error:
