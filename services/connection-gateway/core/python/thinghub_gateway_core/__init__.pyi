@@ -33,6 +33,8 @@ class Options(TypedDict, total=False):
     max_connections: int  # 18000
     delivery_timeout_ms: int  # 10000: QoS 1 downlink without PUBACK
     max_inflight_down: int  # 100 a session
+    packet_timeout_ms: int  # 30000: a packet that began must end within this
+    max_local_queue: int  # 10000 local messages not polled yet: more are dropped, acknowledged and counted
     trace_every: int  # 0: never; n: one message in n carries a traceparent
 
 class ConnectRequest(NamedTuple):
@@ -62,7 +64,8 @@ class Closed(NamedTuple):
     device_name: str
     epoch: int
     reason: str
-    """As in the counters: `client`, `eof`, `keep_alive`, `kicked`, `protocol`, `slow_reader`, `record_failed`, ..."""
+    """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
+    `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given."""
 
 class Sample(NamedTuple):
     message_id: int
@@ -113,7 +116,10 @@ class Batch(NamedTuple):
 class TopicRule(NamedTuple):
     """One row of the device contract's topic table, as the core compiles it.
 
-    `pattern` has levels `{pk}` and `{dn}` (the session's own), `+` (one level) and a last `#` (the rest, at least one level).
+    `pattern` has levels `{pk}` and `{dn}` (the session's own), `+` (one level) and a last `#` (the rest, at least one
+    level). The first fitting rule decides: for a publish the first `up` rule that matches, for a subscription the first
+    `down` rule that covers the whole filter, for an automatic delivery whether the first `down` rule that matches is
+    `auto`. Custom topics (`classes`) are bounded to 128 bytes and 7 slashes, others to 256 bytes.
     """
 
     pattern: str
@@ -136,6 +142,8 @@ class TopicClass(NamedTuple):
     subscribe: bool
 
 class Limits(NamedTuple):
+    """Of each device of a product; 0 is no limit. A rate's burst is one second's worth."""
+
     enforce: bool
     """False: count what would be refused, refuse nothing."""
     up_qos0_per_second: int
@@ -154,7 +162,7 @@ class Downlink(NamedTuple):
     qos: int
     """0 or 1: the publisher's."""
     must_subscribe: bool
-    """False delivers whatever was subscribed (replies)."""
+    """False delivers whatever was subscribed (replies), an UNSUBSCRIBE included."""
 
 class Core:
     def __init__(self, options: Options) -> None: ...
@@ -191,23 +199,46 @@ class Core:
 
     def poll(self) -> Batch: ...
     def accept(self, sessions: list[Accept]) -> list[int]:
-        """Sends CONNACK 0 and returns session handles; 0 where the connection is gone or its product has no policy."""
+        """Sends CONNACK 0 and returns session handles; 0 where the connection is gone or its product has no policy.
+
+        A connection whose product has no policy stays to be rejected or accepted later. A handle always ends in
+        `Closed` and `flushed`, also when its connection went away in this very moment."""
 
     def reject(self, refusals: list[tuple[int, int, str]]) -> None:
         """(conn, CONNACK return code, reason for the counters): sends CONNACK and closes."""
 
     def close(self, handles: list[tuple[int, str]]) -> None:
-        """(handle, reason): ends sessions. Their uplink is sealed at once; `Batch.flushed` says when it is committed."""
+        """(handle, reason): ends sessions. Their uplink is sealed at once; `Batch.flushed` says when it is committed.
+
+        A handle that ended before is ignored."""
 
     def deliver(self, messages: list[Downlink]) -> None:
-        """Every token is answered in `Batch.delivered`."""
+        """Every token is answered in `Batch.delivered`, once: QoS 0 `sent` when written; QoS 1 `delivered` at PUBACK,
+        `timeout`, or `offline` when the session ended first; `failed` over the downlink rate or when 100 messages
+        already wait behind the window."""
 
     def commit(self, record_ids: list[int]) -> None: ...
     def fail(self, record_ids: list[int]) -> None:
         """The connections with messages in these records are closed, so the devices resend."""
 
     def counters(self) -> dict[str, int]:
-        """Monotonic counters and gauges by name; see `counter_names` for labels."""
+        """Monotonic counters and gauges by name, `family:reason` where there are reasons.
+
+        Gauges: connections, sessions, records_outstanding, inflight_bytes (open and uncommitted), local_waiting.
+        Connections: connections_accepted, accept_refused:{files,max_connections}, accept_errors, connect_requests,
+        sessions_accepted, tls_handshakes, tls_resumed, refused_connect:{reason given to reject, protocol_version,
+        keep_alive_range, accept_timeout, overloaded}, closed:{reason of Closed; also connect_timeout, no_certificate,
+        tls, error}, protocol:{not_connected,second_connect,qos2,server_packet,too_large,bad_length,bad_flags,bad_type,
+        bad_body,bad_utf8,bad_packet_id,bad_topic,bad_qos,bad_protocol}.
+        Uplink: bytes_in, messages_in:{qos0,qos1} (refused ones included, over-quota and too large ones not),
+        refused_publish:{permission,quota,owner_absent,too_large,local_queue}, quota_delayed, quota_observed,
+        backpressure_pauses, local_messages, pubacks.
+        Records: records, record_messages, record_bytes, records_committed, records_failed, records_timed_out,
+        late_answers (commit or fail of a record that is not outstanding).
+        Downlink: bytes_out, subscribes, unsubscribes, refused_subscribe:{permission,limit,filters},
+        subscribe_limit_observed, downlink:{sent,delivered,no_subscriber,offline,timeout,failed}, downlink_quota,
+        unknown_pubacks.
+        Reactor: turns, naps, poisoned_commands, poisoned_connections."""
 
     def sessions(self) -> int: ...
     def connections(self) -> int: ...

@@ -1,0 +1,130 @@
+//! A device's presence on a connection: identity, permission, subscriptions, quotas, what it has under way.
+//!
+//! A session outlives its connection until the last of its uplink messages is committed or failed; only then is its slot
+//! given to another. Times are arguments.
+
+use std::sync::Arc;
+
+use crate::codec::NOT_GRANTED;
+use crate::downlink::Window;
+use crate::quota::{Buckets, Limits};
+use crate::record::{Placed, NO_RECORD};
+use crate::slots::Key;
+use crate::topics::{matches, Classes, Owner, Table};
+
+/// Filters that one SUBSCRIBE may hold (reference §1.4); those beyond are not granted.
+pub const MAX_FILTERS: usize = 8;
+/// Bound on subscriptions where the product's limit is absent or only observed, and on remembered unsubscribes.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
+
+/// What a product allows, shared by its sessions.
+pub struct Policy {
+    pub product_key: Arc<str>,
+    pub version: i64,
+    pub classes: Classes,
+    pub limits: Limits,
+}
+
+pub struct Session {
+    pub connection: Key,
+    pub device_name: Box<str>,
+    pub policy: Arc<Policy>,
+    pub epoch: i64,
+    pub ext: u32,
+    /// Slot of the device among the 16,384.
+    pub device_slot: u16,
+    pub closed: bool,
+    pub uncommitted: u32,
+    pub sequence: u64,
+    pub last: Placed,
+    pub buckets: Buckets,
+    pub window: Option<Box<Window>>,
+    subscriptions: Vec<Box<str>>,
+    /// Automatic topics that the device unsubscribed.
+    stopped: Vec<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    Granted(u8),
+    /// Granted over the product's limit, which is only observed.
+    Observed(u8),
+    NotPermitted,
+    OverLimit,
+}
+
+impl Grant {
+    pub fn code(self) -> u8 {
+        match self {
+            Grant::Granted(qos) | Grant::Observed(qos) => qos,
+            Grant::NotPermitted | Grant::OverLimit => NOT_GRANTED,
+        }
+    }
+}
+
+impl Session {
+    pub fn new(connection: Key, policy: Arc<Policy>, device_name: &str, epoch: i64, ext: u32) -> Session {
+        Session {
+            connection,
+            device_slot: crate::ids::slot(&policy.product_key, device_name),
+            device_name: device_name.into(),
+            policy,
+            epoch,
+            ext,
+            closed: false,
+            uncommitted: 0,
+            sequence: 0,
+            last: Placed { record: NO_RECORD, part: 0 },
+            buckets: Buckets::default(),
+            window: None,
+            subscriptions: Vec::new(),
+            stopped: Vec::new(),
+        }
+    }
+
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { product_key: &self.policy.product_key, device_name: &self.device_name, ext: self.ext }
+    }
+
+    pub fn subscribe(&mut self, table: &Table, filter: &str, qos: u8) -> Grant {
+        if !table.subscribe(filter, self.owner(), &self.policy.classes) {
+            return Grant::NotPermitted;
+        }
+        let granted = qos.min(1);
+        self.stopped.retain(|stopped| **stopped != *filter);
+        if self.subscriptions.iter().any(|known| **known == *filter) {
+            return Grant::Granted(granted);
+        }
+        let limits = &self.policy.limits;
+        let over = limits.subscriptions > 0 && self.subscriptions.len() >= limits.subscriptions as usize;
+        if (over && limits.enforce) || self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
+            return Grant::OverLimit;
+        }
+        self.subscriptions.push(filter.into());
+        if over {
+            Grant::Observed(granted)
+        } else {
+            Grant::Granted(granted)
+        }
+    }
+
+    pub fn unsubscribe(&mut self, table: &Table, filter: &str) {
+        self.subscriptions.retain(|known| **known != *filter);
+        let known = self.stopped.iter().any(|stopped| **stopped == *filter);
+        if !known && self.stopped.len() < MAX_SUBSCRIPTIONS && table.touches_automatic(filter, self.owner()) {
+            self.stopped.push(filter.into());
+        }
+    }
+
+    /// Whether a message to `topic` reaches the device: by a filter of its own, or automatically.
+    pub fn receives(&self, table: &Table, topic: &str) -> bool {
+        if self.subscriptions.iter().any(|filter| matches(filter, topic, true)) {
+            return true;
+        }
+        table.automatic(topic, self.owner()) && !self.stopped.iter().any(|filter| matches(filter, topic, true))
+    }
+
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+}

@@ -1,0 +1,221 @@
+//! What Python's threads and the reactor share: commands one way, a batch of results the other, and few tables.
+//!
+//! Locks are held for moments and never while the other side runs anything. The reactor is woken once however many
+//! commands wait; the event file is signalled once however many results do.
+//!
+//! A ConnectRequest is answered exactly once: whoever takes its number out of `pending` first, `accept` (then a handle
+//! exists and its end is told by Closed and flushed) or the reactor (then it is told by dropped).
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+use rustls::ServerConfig;
+
+use crate::conn::Mode;
+use crate::counters::Counters;
+use crate::record::Sealed;
+use crate::session::Policy;
+use crate::slots::{Key, Keys};
+use crate::topics::Table;
+
+pub struct Downlink {
+    pub token: i64,
+    pub handle: u64,
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub must_subscribe: bool,
+}
+
+pub struct Accept {
+    pub connection: Key,
+    pub session: Key,
+    pub policy: Arc<Policy>,
+    pub device_name: String,
+    pub epoch: i64,
+    pub ext: u32,
+}
+
+pub enum Command {
+    Listen(TcpListener, Mode),
+    StopListening,
+    SetTls(Arc<ServerConfig>),
+    SetStreams(Vec<u32>),
+    SetTable(Arc<Table>),
+    SetPolicy(Arc<Policy>),
+    Accept(Vec<Accept>),
+    Reject(Vec<(u64, u8, String)>),
+    Close(Vec<(u64, String)>),
+    Deliver(Vec<Downlink>),
+    Commit(Vec<u64>),
+    Fail(Vec<u64>),
+    Stop,
+}
+
+/// A CONNECT to be judged. No `Debug`: it holds a password, and is dropped once Python has it.
+pub struct ConnectRequest {
+    pub connection: u64,
+    pub client_id: String,
+    pub username: String,
+    pub password: String,
+    pub keep_alive_s: u16,
+    pub clean: bool,
+    pub address: String,
+    pub tls: bool,
+}
+
+pub struct Closed {
+    pub handle: u64,
+    pub product_key: Arc<str>,
+    pub device_name: Box<str>,
+    pub epoch: i64,
+    pub reason: String,
+}
+
+pub struct LocalMessage {
+    pub handle: u64,
+    pub product_key: Arc<str>,
+    pub device_name: Box<str>,
+    pub epoch: i64,
+    pub category: String,
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub received_ms: i64,
+}
+
+/// Results since the last poll.
+#[derive(Default)]
+pub struct Outbox {
+    pub connects: Vec<ConnectRequest>,
+    pub dropped: Vec<u64>,
+    pub closed: Vec<Closed>,
+    pub flushed: Vec<u64>,
+    pub records: Vec<Sealed>,
+    pub local: Vec<LocalMessage>,
+    pub delivered: Vec<(i64, &'static str)>,
+}
+
+impl Outbox {
+    pub fn is_empty(&self) -> bool {
+        self.connects.is_empty()
+            && self.dropped.is_empty()
+            && self.closed.is_empty()
+            && self.flushed.is_empty()
+            && self.records.is_empty()
+            && self.local.is_empty()
+            && self.delivered.is_empty()
+    }
+
+    fn append(&mut self, other: &mut Outbox) {
+        self.connects.append(&mut other.connects);
+        self.dropped.append(&mut other.dropped);
+        self.closed.append(&mut other.closed);
+        self.flushed.append(&mut other.flushed);
+        self.records.append(&mut other.records);
+        self.local.append(&mut other.local);
+        self.delivered.append(&mut other.delivered);
+    }
+}
+
+pub struct Shared {
+    commands: Mutex<Vec<Command>>,
+    waker: Waker,
+    woken: AtomicBool,
+    outbox: Mutex<Outbox>,
+    event: File,
+    pub pending: Mutex<HashSet<u64>>,
+    pub policies: Mutex<HashMap<String, Arc<Policy>>>,
+    pub session_keys: Mutex<Keys>,
+    pub counters: Counters,
+    pub connections: AtomicUsize,
+    pub sessions: AtomicUsize,
+    pub records_outstanding: AtomicUsize,
+    pub inflight_bytes: AtomicUsize,
+    /// Messages and requests that wait for Python, to bound what a Python that stands still costs.
+    pub local_waiting: AtomicUsize,
+    pub connects_waiting: AtomicUsize,
+}
+
+/// A panic elsewhere leaves no half-made state under these locks: each holder does one insertion or swap.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn new(waker: Waker) -> io::Result<Shared> {
+        // SAFETY: eventfd takes no pointers; a non-negative result is a descriptor that nobody else owns.
+        let event = unsafe {
+            match libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) {
+                -1 => return Err(io::Error::last_os_error()),
+                fd => File::from_raw_fd(fd),
+            }
+        };
+        Ok(Shared {
+            commands: Mutex::default(),
+            waker,
+            woken: AtomicBool::new(false),
+            outbox: Mutex::default(),
+            event,
+            pending: Mutex::default(),
+            policies: Mutex::default(),
+            session_keys: Mutex::default(),
+            counters: Counters::default(),
+            connections: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
+            records_outstanding: AtomicUsize::new(0),
+            inflight_bytes: AtomicUsize::new(0),
+            local_waiting: AtomicUsize::new(0),
+            connects_waiting: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn event_fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+
+    pub fn command(&self, command: Command) {
+        lock(&self.commands).push(command);
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // Fails only if the reactor's poll is gone, and then nobody waits for commands.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// For the reactor: everything commanded since.
+    pub fn commands(&self) -> Vec<Command> {
+        if !self.woken.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *lock(&self.commands))
+    }
+
+    /// For the reactor: hands over results.
+    pub fn publish(&self, results: &mut Outbox) {
+        if results.is_empty() {
+            return;
+        }
+        let mut outbox = lock(&self.outbox);
+        let first = outbox.is_empty();
+        outbox.append(results);
+        if first {
+            let _ = (&self.event).write(&1u64.to_ne_bytes());
+        }
+    }
+
+    /// For Python: takes the results and clears the event.
+    pub fn poll(&self) -> Outbox {
+        let mut outbox = lock(&self.outbox);
+        let mut count = [0u8; 8];
+        let _ = (&self.event).read(&mut count);
+        self.local_waiting.fetch_sub(outbox.local.len(), Ordering::Relaxed);
+        self.connects_waiting.fetch_sub(outbox.connects.len(), Ordering::Relaxed);
+        std::mem::take(&mut *outbox)
+    }
+}
