@@ -4,8 +4,8 @@
                       └── key gone: taken again if still free; another's: a new id is leased
 
 `current` answers only while the last renewal is younger than the lease, by our own clock: a process that was frozen, or
-cut off from Redis, stops using an id before Redis gives it to somebody else. The renewal is timed from before it was sent,
-so the lease in Redis always ends later than ours.
+cut off from Redis, stops using an id before Redis gives it to somebody else. The renewal is timed from before it was
+sent, so the lease in Redis always ends later than ours.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class WorkerLease:
         if self._worker < 0:
             return False
         sent = asyncio.get_running_loop().time()
-        answer = await self._redis.one(script(_RENEW, [_key(self._worker)], [self._owner, self._ms()]))
+        answer = await self._redis.one(script(_RENEW, [worker_key(self._worker)], [self._owner, self._ms()]))
         if answer == 1:
             self._until = sent + self._lease_seconds
             return True
@@ -93,7 +93,7 @@ class WorkerLease:
     async def _acquire(self) -> bool:
         for worker in random.sample(range(WORKERS), CANDIDATES):
             sent = asyncio.get_running_loop().time()
-            answer = await self._redis.one(cmd("SET", _key(worker), self._owner, "NX", "PX", self._ms()))
+            answer = await self._redis.one(cmd("SET", worker_key(worker), self._owner, "NX", "PX", self._ms()))
             if answer is not None:
                 self._worker, self._until = worker, sent + self._lease_seconds
                 return True
@@ -103,11 +103,12 @@ class WorkerLease:
         if self._worker < 0:
             return
         self._until = 0.0
-        await self._redis.run([script(_RELEASE, [_key(self._worker)], [self._owner])], deadline=1.0)
+        await self._redis.run([script(_RELEASE, [worker_key(self._worker)], [self._owner])], deadline=1.0)
 
     def _ms(self) -> int:
         return int(self._lease_seconds * 1000)
 
 
-def _key(worker: int) -> str:
+def worker_key(worker: int) -> str:
+    """Where the owner of an id is written."""
     return f"worker:{{{worker}}}"
