@@ -1,0 +1,139 @@
+"""The demo's plot: readings go up, the rule writes rows, a command goes down every few seconds, until cancelled."""
+
+import asyncio
+import base64
+import itertools
+import json
+import logging
+import random
+import secrets
+import time
+
+import httpx
+
+from thinghub.all_in_one.demo import house, table
+from thinghub.all_in_one.demo.api import Api, ApiError
+from thinghub.all_in_one.demo.device import Device
+from thinghub.all_in_one.demo.view import View
+from thinghub.all_in_one.embedded import postgres
+from thinghub.all_in_one.embedded.places import Places
+from thinghub.all_in_one.errors import CannotRun
+
+READING_SECONDS = 2.0
+COMMAND_SECONDS = 5.0
+LATE_SECONDS = 5.0
+WAITING = 1000  # readings and commands remembered while their end is awaited
+COMMANDS = (("fan", "on"), ("fan", "off"), ("light", "warm"), ("light", "off"), ("blinds", "down"), ("blinds", "up"))
+
+Endpoints = dict[str, str | int]
+
+
+class Demo:
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._view = View()
+        self._readings: dict[tuple[str, int], float] = {}
+        self._commands: dict[str, float] = {}
+        self._quiet = True  # while the first connections are made
+
+    async def run(self, endpoints: Endpoints) -> None:
+        """Raises CannotRun when the platform refuses what the demo creates."""
+        dsn = postgres.dsn(self._places, postgres.DEMO_DATABASE)
+        api = Api(str(endpoints["api"]), str(endpoints["access_key_id"]), str(endpoints["access_key_secret"]))
+        logging.getLogger().addHandler(_Troubles(self._view))
+        rows = await table.create(dsn)
+        try:
+            rooms = await house.ensure(api, self._places, dsn)
+        except (ApiError, httpx.HTTPError) as error:
+            raise CannotRun(f"The demo could not be set up: {error}") from error
+        devices = [Device(room, self._on_command, self._on_connection) for room in rooms]
+        self._view.introduction(rooms, rows, str(endpoints["metrics"]))
+        host, _, port = str(endpoints["mqtt"]).rpartition(":")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(table.follow(dsn, self._on_row, self._on_lost_table))
+                await asyncio.gather(*(device.connect(host.strip("[]"), int(port)) for device in devices))
+                self._quiet = False
+                for number, device in enumerate(devices):
+                    tasks.create_task(self._measure(device, number * READING_SECONDS / len(devices)))
+                tasks.create_task(self._command(api, devices))
+                tasks.create_task(self._look_for_late())
+        finally:
+            self._quiet = True
+            await asyncio.gather(*(device.disconnect() for device in devices), return_exceptions=True)
+            await api.close()
+
+    async def _measure(self, device: Device, offset: float) -> None:
+        await asyncio.sleep(offset)
+        begin = int(time.time())  # so that a reading's number is new at every start
+        for reading in itertools.count(begin * 1000):
+            if device.connected and len(self._readings) < WAITING:
+                self._readings[device.room.name, reading] = time.perf_counter()
+                content = device.measure(reading)
+                self._view.up(device.room.name, content["temperature"], content["humidity"])
+            await asyncio.sleep(READING_SECONDS)
+
+    async def _command(self, api: Api, devices: list[Device]) -> None:
+        while True:
+            await asyncio.sleep(COMMAND_SECONDS)
+            room = random.choice(devices).room
+            thing, state = random.choice(COMMANDS)
+            token = secrets.token_hex(8)
+            content = json.dumps({thing: state, "token": token}).encode()
+            self._view.command(room.name, f"{thing} {state}")
+            self._commands[token] = time.perf_counter()
+            try:
+                await api.call(
+                    "Pub",
+                    ProductKey=room.product_key,
+                    TopicFullName=room.topic("get"),
+                    MessageContent=base64.b64encode(content).decode(),
+                    Qos=1,
+                )
+            except (ApiError, httpx.HTTPError) as error:
+                self._commands.pop(token, None)
+                self._view.trouble(f"command refused: {error}")
+
+    def _on_row(self, row: table.Row) -> None:
+        begin = self._readings.pop((row.device, row.reading), None)
+        if begin is not None:
+            self._view.row(row, _since(begin))
+
+    def _on_command(self, name: str, content: dict[str, object]) -> None:
+        begin = self._commands.pop(str(content.get("token")), None)
+        if begin is not None:
+            self._view.received(name, _since(begin))
+
+    def _on_connection(self, name: str, connected: bool) -> None:
+        if not self._quiet:
+            self._view.connection(name, connected)
+
+    def _on_lost_table(self) -> None:
+        self._view.trouble("the database went away, looking for it again")
+
+    async def _look_for_late(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for (name, reading), begin in list(self._readings.items()):
+                if time.perf_counter() - begin > LATE_SECONDS:
+                    del self._readings[name, reading]
+                    self._view.row_is_late(name, LATE_SECONDS)
+            for token, begin in list(self._commands.items()):
+                if time.perf_counter() - begin > LATE_SECONDS:
+                    del self._commands[token]
+                    self._view.trouble(f"a command was not received within {LATE_SECONDS:.0f} s")
+
+
+class _Troubles(logging.Handler):
+    """Warnings of the platform go to the log file; the one looking at the demo sees them too."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._view.trouble(f"{record.name.removeprefix('thinghub.')}: {record.getMessage()}")
+
+
+def _since(begin: float) -> float:
+    return (time.perf_counter() - begin) * 1000

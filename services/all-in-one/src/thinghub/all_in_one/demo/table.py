@@ -1,0 +1,76 @@
+"""The table that the rule writes, read back by the demo: the database tells of each row, the demo then reads it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+TABLE = "readings"
+CHANNEL = "readings_written"
+CONNECT_SECONDS = 20.0
+QUERY_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+
+DDL = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    message_id bigint PRIMARY KEY,
+    device text NOT NULL,
+    reading bigint NOT NULL,
+    temperature double precision NOT NULL,
+    humidity double precision NOT NULL,
+    at bigint NOT NULL
+);
+CREATE OR REPLACE FUNCTION {TABLE}_tell() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_notify('{CHANNEL}', NEW.message_id::text); RETURN NULL; END $$;
+CREATE OR REPLACE TRIGGER {TABLE}_tell AFTER INSERT ON {TABLE} FOR EACH ROW EXECUTE FUNCTION {TABLE}_tell();
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    message_id: int
+    device: str
+    reading: int
+    temperature: float
+    humidity: float
+
+
+async def create(dsn: str) -> int:
+    """Makes the table unless it is there; returns how many rows it has."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    try:
+        await connection.execute(DDL, timeout=QUERY_SECONDS)
+        return int(await connection.fetchval(f"SELECT count(*) FROM {TABLE}", timeout=QUERY_SECONDS))
+    finally:
+        await connection.close(timeout=QUERY_SECONDS)
+
+
+async def follow(dsn: str, seen: Callable[[Row], None], lost: Callable[[], None]) -> None:
+    """Calls `seen` with each row written from now on, until cancelled; `lost` when the database went away meanwhile."""
+    while True:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await _follow_once(dsn, seen)
+        lost()
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow_once(dsn: str, seen: Callable[[Row], None]) -> None:
+    ids: asyncio.Queue[int] = asyncio.Queue(maxsize=1000)
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+
+    def told(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if not ids.full():  # the view then misses a line, the table no row
+            ids.put_nowait(int(str(payload)))
+
+    try:
+        connection.add_termination_listener(lambda _connection: ids.full() or ids.put_nowait(0))
+        await connection.add_listener(CHANNEL, told)
+        while message_id := await ids.get():
+            query = f"SELECT message_id, device, reading, temperature, humidity FROM {TABLE} WHERE message_id = $1"
+            found = await connection.fetchrow(query, message_id, timeout=QUERY_SECONDS)
+            if found:
+                seen(Row(**dict(found)))
+    finally:
+        await connection.close(timeout=QUERY_SECONDS)

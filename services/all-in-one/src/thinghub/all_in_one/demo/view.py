@@ -1,0 +1,93 @@
+"""What the demo shows: an introduction once, then a line for everything that happens, coloured on a terminal.
+
+14:02:07  ▲ kitchen     21.4 °C  48 %
+          └ rule keep_readings wrote row 17…  21.4  °C  48 %      9 ms
+14:02:08  ▼ garage      fan on                     Pub accepted    3 ms
+          └ garage received it                                     5 ms
+"""
+
+from datetime import datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from thinghub.all_in_one.demo import house
+from thinghub.all_in_one.demo.table import TABLE, Row
+
+WIDTH = 88
+NAME = 12
+INDENT = 10
+
+
+class View:
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._width = min(WIDTH, self._console.width) if self._console.is_terminal else WIDTH
+
+    def introduction(self, rooms: list[house.Room], rows: int, metrics: str) -> None:
+        topic = f"/{rooms[0].product_key}/{house.SHORT_TOPIC}"
+        sql = f'SELECT {house.SELECT}\nFROM "{topic}"\nWHERE {house.WHERE}'
+        self._console.print()
+        self._console.print(self._labelled("devices", ", ".join(room.name for room in rooms), "cyan"))
+        self._console.print(self._labelled("rule", sql, "magenta"))
+        self._console.print(
+            self._labelled("table", f"{TABLE}, {rows} rows so far" if rows else f"{TABLE}, empty", "green")
+        )
+        self._console.print(self._labelled("metrics", metrics, ""))
+        self._console.print(Text("Ctrl-C stops; the data stays.", style="dim"))
+        self._console.print()
+
+    def up(self, name: str, temperature: float, humidity: float) -> None:
+        self._line(
+            self._now(), ("▲ ", "bold cyan"), (f"{name:{NAME}}", "cyan"), (_climate(temperature, humidity), "bold")
+        )
+
+    def row(self, row: Row, milliseconds: float) -> None:
+        wrote = f"wrote row {row.message_id} "
+        self._line(
+            self._below(),
+            ("rule ", "dim"),
+            (f"{house.RULE} ", "magenta"),
+            (wrote, "green"),
+            (_climate(row.temperature, row.humidity), "green"),
+            milliseconds=milliseconds,
+        )
+
+    def row_is_late(self, name: str, seconds: float) -> None:
+        self._line(self._below(), (f"the row of {name} is not there after {seconds:.0f} s", "bold yellow"))
+
+    def command(self, name: str, words: str) -> None:
+        self._line(self._now(), ("▼ ", "bold yellow"), (f"{name:{NAME}}", "yellow"), (words, "bold"))
+
+    def received(self, name: str, milliseconds: float) -> None:
+        self._line(self._below(), (f"{name} received it", "yellow"), milliseconds=milliseconds)
+
+    def connection(self, name: str, connected: bool) -> None:
+        words = ("● ", "green", "connected") if connected else ("○ ", "red", "disconnected")
+        self._line(self._now(), (words[0], words[1]), (f"{name:{NAME}}", words[1]), (words[2], ""))
+
+    def trouble(self, sentence: str) -> None:
+        self._line(self._now(), ("! ", "bold red"), (sentence, "yellow"))
+
+    def _line(self, *parts: tuple[str, str], milliseconds: float | None = None) -> None:
+        line = Text.assemble(*parts)
+        if milliseconds is not None:
+            timing = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+            gap = max(2, self._width - line.cell_len - len(timing))
+            line.append(" " * gap + timing, "bold green" if milliseconds < 100 else "bold yellow")
+        self._console.print(line)
+
+    def _now(self) -> tuple[str, str]:
+        return f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"
+
+    def _below(self) -> tuple[str, str]:
+        return " " * INDENT + "└ ", "dim"
+
+    def _labelled(self, label: str, text: str, style: str) -> Text:
+        lines = text.split("\n")
+        indented = f"\n{' ' * INDENT}".join(lines)
+        return Text.assemble((f"{label:{INDENT}}", "dim"), (indented, style))
+
+
+def _climate(temperature: float, humidity: float) -> str:
+    return f"{temperature:5.1f} °C  {humidity:3.0f} %"

@@ -1,0 +1,1 @@
+"""The embedded parts: real Redis and PostgreSQL as supervised children, certificates, keys: one data directory."""
