@@ -64,8 +64,12 @@ async def _follow_once(dsn: str, seen: Callable[[Row], None]) -> None:
         if not ids.full():  # the view then misses a line, the table no row
             ids.put_nowait(int(str(payload)))
 
+    def ended(_connection: object) -> None:
+        if not ids.full():  # when full, the next query fails and says the same
+            ids.put_nowait(0)
+
     try:
-        connection.add_termination_listener(lambda _connection: ids.full() or ids.put_nowait(0))
+        connection.add_termination_listener(ended)
         await connection.add_listener(CHANNEL, told)
         while message_id := await ids.get():
             query = f"SELECT message_id, device, reading, temperature, humidity FROM {TABLE} WHERE message_id = $1"
