@@ -56,6 +56,11 @@ class GatewayServiceStub:
                 request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.FromString,
                 _registered_method=True)
+        self.Respond = channel.unary_unary(
+                '/thinghubpb.gateway.v1.GatewayService/Respond',
+                request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer:
@@ -91,6 +96,13 @@ class GatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Respond(self, request, context):
+        """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +125,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.GetSessions,
                     request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.FromString,
                     response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.SerializeToString,
+            ),
+            'Respond': grpc.unary_unary_rpc_method_handler(
+                    servicer.Respond,
+                    request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondRequest.FromString,
+                    response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +242,33 @@ class GatewayService:
             '/thinghubpb.gateway.v1.GatewayService/GetSessions',
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.SerializeToString,
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Respond(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.gateway.v1.GatewayService/Respond',
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondRequest.SerializeToString,
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondResponse.FromString,
             options,
             channel_credentials,
             insecure,

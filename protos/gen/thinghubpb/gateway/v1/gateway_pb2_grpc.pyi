@@ -43,6 +43,8 @@ class GatewayServiceStub:
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]
     """Reads session claims: who is online, where, since when."""
+    Respond: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.RespondRequest, _gateway_pb2.RespondResponse]
+    """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them."""
 
 @_typing.type_check_only
 class GatewayServiceAsyncStub(GatewayServiceStub):
@@ -59,6 +61,8 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]  # type: ignore[assignment]
     """Reads session claims: who is online, where, since when."""
+    Respond: _aio.UnaryUnaryMultiCallable[_gateway_pb2.RespondRequest, _gateway_pb2.RespondResponse]  # type: ignore[assignment]
+    """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them."""
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """The connection tier's face to the other services. Every call is a batch and may be sent to any gateway, which forwards
@@ -96,5 +100,13 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.GetSessionsResponse, _abc.Awaitable[_gateway_pb2.GetSessionsResponse]]:
         """Reads session claims: who is online, where, since when."""
+
+    @_abc_1.abstractmethod
+    def Respond(
+        self,
+        request: _gateway_pb2.RespondRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.RespondResponse, _abc.Awaitable[_gateway_pb2.RespondResponse]]:
+        """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them."""
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

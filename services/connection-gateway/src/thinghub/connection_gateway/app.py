@@ -1,0 +1,289 @@
+"""connection-gateway, put together.
+
+    core (Rust) ──events──> Pump ─┬─ Connects ── auth, policies (registry), claims (Redis), Kicks
+                                  ├─ Closing ─── releases claims, status events (bus)
+                                  ├─ Records ─── bus, whose answer goes back to the core
+                                  ├─ Pushes <─── Delivery  <─┐
+                                  └─ Requests <──────────────┴── GatewayRpc (other services, other gateways)
+
+Starting: a worker id and the topics' partitions first, because the core is built with them; then RPC, the gateway's
+lease, and only then the listeners. From then on the gateway keeps its connections whatever else goes away; new
+connects need Redis and auth, so without either it is not ready.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Literal
+
+import grpc
+
+from thinghub.common.bus import open_bus
+from thinghub.common.bus.port import Bus, TopicMissing
+from thinghub.common.errors import Fault
+from thinghub.common.redis import Redis, open_redis
+from thinghub.common.redis.workers import WorkerLease
+from thinghub.common.rpc import channel, serve_rpc
+from thinghub.common.runtime import Component, Runtime
+from thinghub.connection_gateway.adapters.auth_client import GrpcAuthenticator
+from thinghub.connection_gateway.adapters.core import CoreConnections, CoreFigures, core_rules
+from thinghub.connection_gateway.adapters.metrics import event_counter, watch_queues
+from thinghub.connection_gateway.adapters.peers import GrpcPeers
+from thinghub.connection_gateway.adapters.presence import Presence
+from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
+from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource
+from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
+from thinghub.connection_gateway.adapters.watches import leased_worker, watch, watch_worker
+from thinghub.connection_gateway.domain.rates import Rates
+from thinghub.connection_gateway.domain.sessions import SessionTable
+from thinghub.connection_gateway.entrypoints.control import Control
+from thinghub.connection_gateway.entrypoints.events import Pump
+from thinghub.connection_gateway.entrypoints.rpc import GatewayRpc
+from thinghub.connection_gateway.service.closing import Closing
+from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
+from thinghub.connection_gateway.service.delivery import Delivery
+from thinghub.connection_gateway.service.kicks import Kicks
+from thinghub.connection_gateway.service.lookup import Lookup
+from thinghub.connection_gateway.service.policies import Policies
+from thinghub.connection_gateway.service.pushes import Pushes
+from thinghub.connection_gateway.service.records import Records
+from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.settings import Settings
+from thinghub.device_protocol.bus_topics import BUS_TOPICS, DEVICE_LIFECYCLE, BusTopic
+from thinghub.device_protocol.message_ids import MessageIds
+from thinghub.device_protocol.topics import TOPICS, Category, topic_rules
+from thinghub_gateway_core import Core
+from thinghubpb.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
+
+RETRY_SECONDS = 1.0
+# A worker id outlives a long outage of Redis: the core keeps making ids with it meanwhile.
+WORKER_LEASE_SECONDS = 300.0
+
+_PUBLISHED = {row.category for row in TOPICS if row.up}
+# What devices publish to the bus, in the order of the core's streams; and what the gateway itself answers.
+STREAMS: tuple[BusTopic, ...] = tuple(topic for topic in BUS_TOPICS if topic.category in _PUBLISHED)
+LOCAL = frozenset({Category.RRPC})
+
+
+async def serve(settings: Settings, runtime: Runtime) -> None:
+    parts = Parts(runtime)
+    incarnation = uuid.uuid4().hex[:16]
+    redis = await open_redis(settings.redis_url, settings.redis_prefix)
+    bus = await open_bus(settings.bus_url, settings.bus_prefix, runtime)
+    lease = WorkerLease(redis, incarnation, WORKER_LEASE_SECONDS)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            holding = tasks.create_task(lease.hold(parts.worker))
+            worker = await leased_worker(lease)
+            streams = [await partitions_of(bus, topic.name, parts.bus) for topic in STREAMS]
+            lifecycle = await partitions_of(bus, DEVICE_LIFECYCLE, parts.bus)
+            core = build_core(settings, incarnation, worker, streams)
+            try:
+                await Gateway(settings, runtime, parts, incarnation, lease, redis, bus, core, lifecycle).run()
+            finally:
+                holding.cancel()
+                await asyncio.to_thread(core.stop)
+    finally:
+        await bus.close()
+        await redis.close()
+
+
+class Parts:
+    """What this gateway depends on. Without the registry, products already known are served."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.worker = runtime.health.component(runtime.service, "worker id")
+        self.redis = runtime.health.component(runtime.service, "redis")
+        self.bus = runtime.health.component(runtime.service, "bus")
+        self.auth = runtime.health.component(runtime.service, "auth")
+        self.registry = runtime.health.component(runtime.service, "registry", required=False)
+        self.listeners = runtime.health.component(runtime.service, "listeners")
+
+
+async def partitions_of(bus: Bus, topic: str, component: Component) -> int:
+    """Waits for the topic to exist: the core is built with the number of its partitions."""
+    while True:
+        try:
+            return await bus.partitions(topic)
+        except TopicMissing:
+            component.fail(f"topic {topic} is missing; `thinghub admin topics` creates it")
+        except Fault as fault:
+            component.fail(fault.message)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def build_core(settings: Settings, incarnation: str, worker: int, streams: Sequence[int]) -> Core:
+    """Raises ValueError when the certificate does not load."""
+    core = Core(
+        {
+            "origin": incarnation,
+            "worker_id": worker,
+            "max_connections": settings.max_connections,
+            "record_linger_ms": settings.record_linger_ms,
+            "record_timeout_ms": settings.record_timeout_ms,
+            "keep_alive_min_s": settings.keep_alive_min_s,
+            "keep_alive_max_s": settings.keep_alive_max_s,
+            "trace_every": round(1 / settings.trace_ratio) if settings.trace_ratio else 0,
+        }
+    )
+    if settings.tls_cert_file:
+        core.set_tls(Path(settings.tls_cert_file).read_bytes(), Path(settings.tls_key_file).read_bytes())
+    core.set_streams(list(streams))
+    indexes = {topic.category: index for index, topic in enumerate(STREAMS) if topic.category}
+    core.set_topic_table(core_rules(topic_rules(indexes, LOCAL)))
+    core.start()
+    return core
+
+
+class Gateway:
+    """Everything between the core and the world, and its order of start and stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        parts: Parts,
+        incarnation: str,
+        lease: WorkerLease,
+        redis: Redis,
+        bus: Bus,
+        core: Core,
+        lifecycle_partitions: int,
+    ) -> None:
+        self.settings, self.runtime, self.parts = settings, runtime, parts
+        self.incarnation, self.lease, self.redis, self.bus, self.core = incarnation, lease, redis, bus, core
+        self.worker = lease.current()
+        count = event_counter(runtime.metrics)
+        self.auth_channel = channel(settings.auth_target, runtime)
+        self.registry_channel = channel(settings.registry_target, runtime)
+        self.authenticator = GrpcAuthenticator(self.auth_channel)
+        self.source = GrpcPolicySource(self.registry_channel)
+        self.claims = RedisClaims(redis, incarnation)
+        self.peers = GrpcPeers(runtime)
+        self.connections = CoreConnections(core)
+        self.events = BusStatusEvents(bus, incarnation, lifecycle_partitions)
+        self.table = SessionTable()
+        self.policies = Policies(self.source, self.connections)
+        self.closing = Closing(self.connections, self.claims, self.table, self.events, now_ms)
+        self.kicks = Kicks(incarnation, self.claims, self.peers, self.table, self.closing, count)
+        self.pushes = Pushes(self.connections, settings.max_inflight_downlinks)
+        self.records = Records(bus, [topic.name for topic in STREAMS], core, runtime.tracing, count)
+        self.lookup = Lookup(incarnation, self.claims, self.table)
+        self.delivery = Delivery(incarnation, self.claims, self.peers, self.table, self.pushes, now_ms)
+        self.requests = Requests(
+            incarnation,
+            self.worker,
+            MessageIds(self.worker, now_ms).next,
+            self.claims,
+            self.peers,
+            self.table,
+            self.pushes,
+            settings.max_inflight_requests,
+            count,
+        )
+        limits = ConnectLimits(
+            Rates(settings.connects_per_minute), Rates(settings.failures_per_minute), settings.connects_enforce
+        )
+        self.connects = Connects(
+            self.connections,
+            self.authenticator,
+            self.policies,
+            self.claims,
+            self.table,
+            self.kicks,
+            self.closing,
+            self.events,
+            limits,
+            now_ms,
+            count,
+        )
+        self.pump = Pump(core, self.connects, self.closing, self.pushes, self.requests, self.records)
+        self.rpc = GatewayRpc(self.delivery, self.requests, self.kicks, self.lookup, count)
+
+    async def run(self) -> None:
+        """Serves until cancelled, then stops in order."""
+        self._export()
+        try:
+            async with (
+                serve_rpc(self.settings.rpc_listen, self._add, self.runtime) as target,
+                asyncio.TaskGroup() as tasks,
+            ):
+                address = self.settings.rpc_advertise or target
+                self.claims.address = self.lookup.address = address
+                presence = Presence(self.redis, self.incarnation, address, self.settings.lease_seconds)
+                for job in self._jobs(presence):
+                    tasks.create_task(job)
+                self.pump.start()
+                await self._listen()
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:
+                    await self._stop(presence)
+        finally:
+            await self.peers.close()
+            await self.auth_channel.close(None)
+            await self.registry_channel.close(None)
+
+    def _add(self, server: grpc.aio.Server) -> None:
+        add_GatewayServiceServicer_to_server(self.rpc, server)
+
+    def _jobs(self, presence: Presence) -> list[Coroutine[None, None, None]]:
+        return [
+            presence.keep(self.parts.redis),
+            watch(self.parts.bus, self.bus.ping),
+            watch(self.parts.auth, self.authenticator.ping),
+            watch(self.parts.registry, self.source.ping),
+            watch_worker(self.lease, self.worker),
+            self.connects.run(),
+            self.closing.run(),
+            self.events.run(),
+            self.records.run(),
+            self.requests.run(),
+            self.policies.watch(self.settings.policy_check_seconds),
+            Control(self.bus, self.policies).run(),
+        ]
+
+    async def _listen(self) -> None:
+        """Opens the listeners once the lease was written: whoever is claimed here must be found."""
+        while not self.parts.redis.is_ok:
+            await asyncio.sleep(0.05)
+        settings, opened = self.settings, {}
+        if settings.mqtt_port >= 0:
+            mode: Literal["sniff", "never"] = "sniff" if settings.tls_cert_file else "never"
+            opened["mqtt"] = self.core.listen(settings.mqtt_host, settings.mqtt_port, mode)
+        if settings.mqtts_port >= 0 and settings.tls_cert_file:
+            opened["mqtts"] = self.core.listen(settings.mqtt_host, settings.mqtts_port, "always")
+        where = ", ".join(f"{name} on {settings.mqtt_host}:{port}" for name, port in opened.items())
+        self.runtime.log.info("accepting %s", where or "no devices", extra={"listeners": opened})
+        self.parts.listeners.ok()
+
+    async def _stop(self, presence: Presence) -> None:
+        """No new devices, the others closed, their uplink on the bus, claims and lease given up; within a bound."""
+        self.parts.listeners.fail("stopping")
+        budget = self.settings.shutdown_seconds * 0.7
+        self.core.stop_listening()
+        self.connects.stop()
+        self.closing.close(self.table.live(), "shutdown")
+        if not await self.closing.drained(budget * 0.6):
+            self.runtime.log.warning("%d sessions were not released in time", len(self.table) + self.table.leaving)
+        if not await self.events.drained(budget * 0.3):
+            self.runtime.log.warning("status events did not reach the bus in time")
+        await presence.give_up()
+        self.pump.stop()
+
+    def _export(self) -> None:
+        self.runtime.metrics.registry.register(CoreFigures(self.core))
+        watch_queues(
+            self.runtime.metrics,
+            {
+                "records": lambda: self.records.held,
+                "downlinks": lambda: len(self.pushes),
+                "leaving": lambda: self.table.leaving,
+            },
+        )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,73 @@
+"""The pump: everything the core has to say, in batches, on the event loop.
+
+The core signals a descriptor once however much happened; one turn takes it all and hands each kind to its owner.
+Nothing here waits: what takes time is queued by whoever owns it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.service.closing import Closing
+from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
+from thinghub.connection_gateway.service.pushes import Pushes
+from thinghub.connection_gateway.service.records import Records
+from thinghub.connection_gateway.service.requests import Requests
+from thinghub.device_protocol.topics import Category
+from thinghub_gateway_core import Closed, Core, LocalMessage
+from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
+
+log = logging.getLogger("thinghub.connection_gateway.events")
+
+
+class Pump:
+    def __init__(
+        self, core: Core, connects: Connects, closing: Closing, pushes: Pushes, requests: Requests, records: Records
+    ) -> None:
+        self._core = core
+        self._connects = connects
+        self._closing = closing
+        self._pushes = pushes
+        self._requests = requests
+        self._records = records
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        self._loop.add_reader(self._core.event_fd(), self.turn)
+
+    def stop(self) -> None:
+        self._loop.remove_reader(self._core.event_fd())
+
+    def turn(self) -> None:
+        batch = self._core.poll()
+        self._records.forward(batch.records)
+        for delivered in batch.delivered:
+            self._pushes.on_delivered(delivered.token, delivered.outcome)
+        self._local(batch.local)
+        self._closed(batch.closed)
+        self._closing.on_flushed(batch.flushed)
+        self._connects.dropped(batch.dropped)
+        self._connect(batch.connects)
+
+    def _connect(self, requests: Iterable[CoreConnectRequest]) -> None:
+        now = self._loop.time()
+        taken = [
+            ConnectRequest(one.conn, one.client_id, one.username, one.password, one.clean, one.address, now)
+            for one in requests
+        ]
+        if taken:
+            self._connects.submit(taken)
+
+    def _closed(self, closed: Iterable[Closed]) -> None:
+        for session in closed:
+            self._requests.on_closed(session.handle)
+            self._closing.on_closed(session.handle)
+
+    def _local(self, messages: Iterable[LocalMessage]) -> None:
+        for message in messages:
+            if message.category == Category.RRPC:
+                device = Device(message.product_key, message.device_name)
+                self._requests.on_response(device, message.topic, message.payload)
+            else:
+                log.error("the core reported a local message of category %s, which nobody serves", message.category)

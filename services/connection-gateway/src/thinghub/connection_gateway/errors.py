@@ -1,0 +1,27 @@
+"""Faults of the connection gateway. What became of a message is an outcome, not a fault."""
+
+from thinghub.common.errors import InvalidArgument, Unavailable
+
+
+class ClaimsUnavailable(Unavailable):
+    """Redis cannot be read or written: who is connected where is not known now."""
+
+    reason = "claims_unavailable"
+
+
+class PeerUnavailable(Unavailable):
+    """Another gateway did not answer in time."""
+
+    reason = "peer_unavailable"
+
+
+class DeviceMissing(InvalidArgument):
+    """A message, request or target names no device."""
+
+    reason = "device_invalid"
+
+
+class WorkerIdLost(Unavailable):
+    """Another process holds this gateway's worker id: its core must make no more message ids."""
+
+    reason = "worker_id_lost"

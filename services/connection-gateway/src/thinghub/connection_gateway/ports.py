@@ -1,0 +1,204 @@
+"""What the gateway needs from the outside, in its own words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from thinghub.connection_gateway.domain.claims import Claim, Claimed, Released, Wanted
+from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
+from thinghub.connection_gateway.domain.rrpc import Answer
+from thinghub.connection_gateway.domain.sessions import Session
+from thinghub.connection_gateway.domain.verdicts import Verdict
+from thinghub.device_protocol.connect import ConnectClaims
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    verdict: Verdict
+    iot_id: str = ""
+    version: int = 0
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, claims: Sequence[ConnectClaims]) -> list[Authenticated]:
+        """One a claim, in order. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicClass:
+    filter: str
+    publish: bool
+    subscribe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Messages and bytes a second; see the core's Limits."""
+
+    enforce: bool
+    up_qos0_per_second: int
+    up_qos1_per_second: int
+    down_per_second: int
+    bytes_per_second: int
+    subscriptions: int
+    drop_qos1: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPolicy:
+    product_key: str
+    version: int
+    limits: Limits
+    classes: tuple[TopicClass, ...] = field(default=())
+
+
+class PolicySource(Protocol):
+    async def policies(self, product_keys: Sequence[str]) -> list[ProductPolicy | None]:
+        """One a product, in order; None when there is no such product. Raises Unavailable."""
+
+
+class Claims(Protocol):
+    """Who is connected where. Every method raises ClaimsUnavailable; a batch is all or nothing to its caller."""
+
+    async def index(self, devices: Sequence[Device]) -> None:
+        """Notes that this gateway is about to claim the devices."""
+
+    async def unindex(self, devices: Sequence[Device]) -> None: ...
+
+    async def claim(self, wanted: Sequence[Wanted]) -> list[Claimed]:
+        """One a wish, in order; the same device may come twice."""
+
+    async def release(self, claims: Sequence[tuple[Device, int, int]]) -> list[Released]:
+        """Frees own claims of exactly these epochs: (device, epoch, connection). Epoch 0 stands for a claim whose
+        answer was lost: whatever that connection claimed."""
+
+    async def find(self, devices: Sequence[Device]) -> list[Claim | None]: ...
+
+    async def bar(self, seconds: Sequence[tuple[Device, int]]) -> None:
+        """Refuses the devices' claims for so many seconds; negative lifts it."""
+
+    async def alive(self, gateways: Sequence[str]) -> list[bool]:
+        """Whether each incarnation holds its lease."""
+
+    async def worker_address(self, worker: int) -> str:
+        """RPC address of the gateway that holds this worker id; "" when nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class KickTarget:
+    """`max_epoch` 0: whatever session there is."""
+
+    device: Device
+    max_epoch: int = 0
+    reason: str = "kicked"
+    bar_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An RRPC response as it came from a device."""
+
+    message_id: int
+    device: Device
+    payload: bytes
+
+
+class Peers(Protocol):
+    """Other gateways, by address. Every method raises PeerUnavailable; what it asks concerns own sessions of the
+    peer."""
+
+    async def deliver(self, address: str, messages: Sequence[Downlink], wait_ms: int) -> list[Outcome]: ...
+
+    async def request(self, address: str, device: Device, payload: bytes, topic: str, timeout_ms: int) -> Answer: ...
+
+    async def kick(self, address: str, targets: Sequence[KickTarget], deadline: float) -> list[bool]: ...
+
+    async def respond(self, address: str, responses: Sequence[Response]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A downlink for one connected session. `token` names it in the outcome."""
+
+    token: int
+    handle: int
+    topic: str
+    payload: bytes
+    qos: int
+    must_subscribe: bool
+
+
+class Connections(Protocol):
+    """The connection plane. Nothing here waits."""
+
+    def accept(self, sessions: Sequence[Session]) -> list[int]:
+        """Handles, in order; 0 where the connection is gone."""
+
+    def reject(self, refusals: Sequence[tuple[int, int, str]]) -> None:
+        """(connection, CONNACK code, reason)."""
+
+    def close(self, sessions: Sequence[tuple[int, str]]) -> None:
+        """(handle, reason)."""
+
+    def deliver(self, messages: Sequence[Pushed]) -> None: ...
+
+    def policy_version(self, product_key: str) -> int:
+        """Version held; 0 when none."""
+
+    def set_policy(self, policy: ProductPolicy) -> None: ...
+
+    def drop_policy(self, product_key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """A device came online or went offline; times are epoch milliseconds."""
+
+    session: Session
+    online: bool
+    time_ms: int
+    last_ms: int
+
+
+class StatusEvents(Protocol):
+    async def emit(self, events: Sequence[StatusEvent]) -> None:
+        """Queues events in order; waits while the queue is full."""
+
+
+class FinishedRecord(Protocol):
+    """A bus record that the connection plane packed; see the core's Record."""
+
+    @property
+    def record_id(self) -> int: ...
+    @property
+    def stream(self) -> int: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def samples(self) -> Sequence["Sample"]: ...
+
+
+class Sample(Protocol):
+    """A message of a record that is traced."""
+
+    @property
+    def traceparent(self) -> str: ...
+    @property
+    def received_ms(self) -> int: ...
+    @property
+    def topic(self) -> str: ...
+
+
+class RecordKeeper(Protocol):
+    """Who waits for records to be durable; callable from any thread."""
+
+    def commit(self, record_ids: list[int]) -> None: ...
+
+    def fail(self, record_ids: list[int]) -> None: ...
+
+
+# Counts one event under a name, for metrics.
+Count = Callable[[str], None]

@@ -1,0 +1,42 @@
+"""Settings of the connection gateway: environment THINGHUB_CONNECTION_GATEWAY_*, for the shared ones also
+THINGHUB_*."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from thinghub.common.settings import ServiceSettings
+
+
+class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
+    mqtt_host: str = "0.0.0.0"
+    mqtt_port: int = Field(
+        1883, ge=-1, le=65535, description="TCP and TLS, told apart by the first byte; 0 any, -1 none"
+    )
+    mqtts_port: int = Field(8883, ge=-1, le=65535, description="TLS only; 0 any, -1 none; needs tls_cert_file")
+    tls_cert_file: str = Field("", description="file of the certificate chain, PEM")
+    tls_key_file: str = Field("", description="file of its private key, PEM")
+
+    auth_target: str = Field("127.0.0.1:9101", description="auth's gRPC address")
+    registry_target: str = Field("127.0.0.1:9102", description="device-registry's gRPC address")
+    rpc_advertise: str = Field("", description="address that other services dial; default: the one bound")
+
+    lease_seconds: float = Field(30.0, ge=1, le=600, description="longer than a failover of Redis")
+    connects_per_minute: int = Field(5, ge=0, description="authenticated connects of one device; 0: no limit")
+    connects_enforce: bool = Field(True, description="false: count what would be refused")
+    failures_per_minute: int = Field(600, ge=0, description="failed connects of one address; 0: no limit")
+    policy_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of policy versions")
+
+    max_connections: int = Field(18000, ge=1)
+    max_inflight_downlinks: int = Field(50000, ge=1)
+    max_inflight_requests: int = Field(10000, ge=1)
+    record_linger_ms: int = Field(5, ge=0, le=1000)
+    record_timeout_ms: int = Field(30000, ge=1000)
+    keep_alive_min_s: int = Field(30, ge=0, description="contract: 30")
+    keep_alive_max_s: int = Field(1200, ge=1, description="contract: 1200")
+
+    @model_validator(mode="after")
+    def _certificate_and_key_come_together(self) -> Self:
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise ValueError("give both tls_cert_file and tls_key_file, or neither")
+        return self
