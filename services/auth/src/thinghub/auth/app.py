@@ -1,0 +1,138 @@
+"""auth, put together.
+
+    gRPC ── Devices ──── credential cache (Redis) ── device_credential (PostgreSQL)
+         ├─ Products ─── product_secret
+         ├─ Callers ──── access_key, nonces (Redis)
+         ├─ AccessKeyring
+         └─ SecretBook ─ named_secret
+    Repair: recent changes into the cache again
+
+Ready once PostgreSQL has been migrated and Redis was there; from then on ready without either, because known devices
+are judged from the cache, and without Redis from PostgreSQL.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Never
+
+from thinghub.auth.adapters.metrics import CountedOutcomes
+from thinghub.auth.adapters.postgres_access_keys import PostgresAccessKeys
+from thinghub.auth.adapters.postgres_devices import PostgresDeviceCredentials
+from thinghub.auth.adapters.postgres_secrets import PostgresNamedSecrets, PostgresProductSecrets
+from thinghub.auth.adapters.redis_credentials import RedisCredentialCache, RedisNonces
+from thinghub.auth.domain.sealing import KeyRing, MasterKeyError, parse_master_keys
+from thinghub.auth.entrypoints.rpc import AuthRpc
+from thinghub.auth.errors import StoreUnavailable
+from thinghub.auth.service.access_keys import AccessKeyring
+from thinghub.auth.service.callers import Callers
+from thinghub.auth.service.devices import Devices
+from thinghub.auth.service.known_keys import KnownKeys
+from thinghub.auth.service.named_secrets import SecretBook
+from thinghub.auth.service.products import Products
+from thinghub.auth.service.repair import Repair
+from thinghub.auth.settings import Settings
+from thinghub.common.postgres import Postgres
+from thinghub.common.redis import Redis, RedisUnavailable, open_redis
+from thinghub.common.rpc import serve_rpc
+from thinghub.common.runtime import Component, Runtime
+from thinghub.common.settings import SettingsError
+from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add
+
+MIGRATIONS = "thinghub.auth.migrations"
+RETRY_S = 1.0
+
+
+async def serve(settings: Settings, runtime: Runtime) -> None:
+    ring = load_master_keys(settings)
+    parts = Parts(runtime)
+    postgres = Postgres.open(settings.postgres_dsn, settings.postgres_schema)
+    redis = await open_redis(settings.redis_url, settings.redis_prefix)
+    store = PostgresDeviceCredentials(postgres)
+    cache = RedisCredentialCache(redis, int(settings.cache_days * 86400))
+    access_keys = PostgresAccessKeys(postgres)
+    known = KnownKeys(access_keys, time.monotonic, settings.key_fresh_seconds, settings.key_stale_seconds)
+    keyring = AccessKeyring(access_keys, known, ring, clock_ms)
+    repair = Repair(store, cache, time.time, runtime.log, settings.repair_seconds)
+    rpc = AuthRpc(
+        Devices(store, cache, ring, CountedOutcomes(runtime.metrics), runtime.log),
+        Products(PostgresProductSecrets(postgres), ring),
+        Callers(known, RedisNonces(redis), ring, clock_ms),
+        keyring,
+        SecretBook(PostgresNamedSecrets(postgres), ring),
+    )
+    try:
+        async with (
+            serve_rpc(
+                settings.rpc_listen,
+                lambda server: add(rpc, server),
+                runtime,
+            ),
+            asyncio.TaskGroup() as tasks,
+        ):
+            parts.rpc.ok()
+            tasks.create_task(postgres.watch(parts.postgres, MIGRATIONS))
+            tasks.create_task(_watch_redis(redis, parts.redis))
+            tasks.create_task(_start(parts, keyring, settings, runtime))
+            tasks.create_task(repair.run())
+    finally:
+        await redis.close()
+        await postgres.close()
+
+
+class Parts:
+    """`first start` is required: without it auth has no tables. What it lives without later is shown, not required."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.rpc: Component = runtime.health.component(runtime.service, "rpc")
+        self.first_start: Component = runtime.health.component(runtime.service, "first start")
+        self.postgres: Component = runtime.health.component(runtime.service, "postgres", required=False)
+        self.redis: Component = runtime.health.component(runtime.service, "redis", required=False)
+
+
+async def _watch_redis(redis: Redis, component: Component) -> Never:
+    while True:
+        try:
+            await redis.ping()
+            component.ok()
+        except RedisUnavailable as error:
+            component.fail(error.message)
+        await asyncio.sleep(RETRY_S)
+
+
+async def _start(parts: Parts, keyring: AccessKeyring, settings: Settings, runtime: Runtime) -> None:
+    """Waits for both stores to have been there once, then makes the first access key where one is given."""
+    while not (parts.postgres.is_ok and parts.redis.is_ok and await _first_key(keyring, settings, runtime)):
+        away = [part.name for part in (parts.postgres, parts.redis) if not part.is_ok and part.why != "starting"]
+        if away:
+            parts.first_start.fail(f"waiting for {' and '.join(away)}")
+        await asyncio.sleep(RETRY_S / 10)
+    parts.first_start.ok()
+
+
+async def _first_key(keyring: AccessKeyring, settings: Settings, runtime: Runtime) -> bool:
+    secret = settings.bootstrap_access_key_secret.get_secret_value()
+    if not secret:
+        return True
+    try:
+        if await keyring.create_first(settings.bootstrap_access_key_id, secret):
+            runtime.log.info("made the first access key %s", settings.bootstrap_access_key_id)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def load_master_keys(settings: Settings) -> KeyRing:
+    """Raises SettingsError, with a sentence that shows no key."""
+    try:
+        if settings.master_key_file:
+            return parse_master_keys(Path(settings.master_key_file).read_text(encoding="utf-8"))
+        return parse_master_keys(settings.master_key.get_secret_value())
+    except MasterKeyError as error:
+        raise SettingsError(f"the master key cannot be used: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"THINGHUB_AUTH_MASTER_KEY_FILE cannot be read: {error}") from None
+
+
+def clock_ms() -> int:
+    return time.time_ns() // 1_000_000

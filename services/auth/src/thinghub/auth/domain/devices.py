@@ -1,0 +1,111 @@
+"""Device credentials and the check of a device's proof (device-mqtt §1)."""
+
+import secrets
+from dataclasses import dataclass, field
+from enum import Enum
+
+from thinghub.auth.domain.sealing import KeyRing, Place, Sealed
+from thinghub.auth.errors import RequestInvalid
+from thinghub.device_protocol.signing import SignMethod, verify
+
+MAX_SECRET = 256
+_MAX_PASSWORD = 128
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeviceId:
+    product_key: str
+    device_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A stored credential, its secret sealed. A deleted one is kept for a while as a fence for older writes:
+    `deleted` is set and there is no secret. Versions of one device only rise, past deletion too."""
+
+    device: DeviceId
+    version: int
+    iot_id: str
+    disabled: bool
+    deleted: bool
+    sealed: Sealed | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """`secret` empty: keep the one in force, or generate one."""
+
+    device: DeviceId
+    iot_id: str
+    secret: str = field(repr=False)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`method` None: the device named a method that is not served."""
+
+    device: DeviceId
+    method: SignMethod | None
+    content: bytes
+    password: str = field(repr=False)
+
+
+class Verdict(Enum):
+    OK = "ok"
+    UNKNOWN_DEVICE = "unknown_device"
+    BAD_SIGNATURE = "bad_signature"
+    DISABLED = "disabled"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    iot_id: str = ""
+    version: int = 0
+
+
+def place(device: DeviceId) -> Place:
+    """Where a device's secret belongs."""
+    return ("device", device.product_key, device.device_name)
+
+
+def judge(proof: Proof, credential: Credential | None, ring: KeyRing) -> Judgement:
+    """The signature is checked before the state, so only the owner of the secret learns that a device is disabled.
+    Raises SealBroken."""
+    if credential is None or credential.deleted or credential.sealed is None:
+        return Judgement(Verdict.UNKNOWN_DEVICE)
+    secret = ring.open(credential.sealed, place(proof.device))
+    if proof.method is None or len(proof.password) > _MAX_PASSWORD:
+        return Judgement(Verdict.BAD_SIGNATURE, version=credential.version)
+    if not verify(proof.method, secret, proof.content, proof.password):
+        return Judgement(Verdict.BAD_SIGNATURE, version=credential.version)
+    verdict = Verdict.DISABLED if credential.disabled else Verdict.OK
+    return Judgement(verdict, credential.iot_id, credential.version)
+
+
+def generate_secret() -> str:
+    """32 hexadecimal characters, as the contract's device and product secrets look."""
+    return secrets.token_hex(16)
+
+
+def plausible(device: DeviceId) -> bool:
+    """Identities may come from outside, so only what would break keys and rows is refused."""
+    both = device.product_key + device.device_name
+    return bool(device.product_key and device.device_name) and len(both) <= 256 and both.isprintable()
+
+
+def check_device(device: DeviceId) -> None:
+    if not plausible(device):
+        raise RequestInvalid("a device is named by product key and device name, at most 256 characters together")
+
+
+def check_secret(secret: str) -> None:
+    if len(secret) > MAX_SECRET or "\0" in secret:
+        raise RequestInvalid(f"a secret has at most {MAX_SECRET} characters and no NUL")
+
+
+def check_iot_id(iot_id: str) -> None:
+    if len(iot_id) > 128 or not iot_id.isprintable():
+        raise RequestInvalid("an IotId has at most 128 printable characters")
