@@ -69,9 +69,9 @@ def connect_packet(
     keep_alive: int = 60,
     flags: int = 0xC2,
     level: int = 4,
-    name: str = "MQTT",
+    protocol: str = "MQTT",
 ) -> bytes:
-    body = field(name) + bytes([level, flags]) + struct.pack(">H", keep_alive) + field(client_id)
+    body = field(protocol) + bytes([level, flags]) + struct.pack(">H", keep_alive) + field(client_id)
     return packet(0x10, body + field(username) + field(password))
 
 
@@ -164,8 +164,10 @@ class Gateway:
 
     def poll(self, wait: float = WAIT) -> bool:
         ready, _, _ = select.select([self.core.event_fd()], [], [], wait)
-        for kept, new in zip(self.seen, self.core.poll(), strict=True):
-            kept.extend(new)  # type: ignore[arg-type]
+        kept: tuple[list[Any], ...] = self.seen
+        new: tuple[list[Any], ...] = self.core.poll()
+        for held, come in zip(kept, new, strict=True):
+            held.extend(come)
         return bool(ready)
 
     def until(self, ready: Callable[[], bool]) -> None:

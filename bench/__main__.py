@@ -1,0 +1,3 @@
+from bench.uplink import main
+
+main()

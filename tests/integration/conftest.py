@@ -1,0 +1,54 @@
+"""The two forms of the platform, each started once for all the flows."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.child import scratch_directory
+from tests.support.platform import AllInOne, Platform
+from tests.support.processes import Processes
+
+# flows reconnect one device more often than a fleet does
+PATIENT = {"THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100", "THINGHUB_LOG_FORMAT": "json"}
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    path = scratch_directory("platform")
+    yield path
+    shutil.rmtree(path)
+
+
+def started(platform: Platform) -> Iterator[Platform]:
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+
+
+@pytest.fixture(scope="session")
+def all_in_one(folder: Path, postgres_dsn: str) -> Iterator[Platform]:
+    yield from started(AllInOne(folder, postgres_dsn, PATIENT))
+
+
+@pytest.fixture(scope="session")
+def processes(folder: Path, kafka_url: str, redis_url: str, postgres_dsn: str) -> Iterator[Platform]:
+    yield from started(
+        Processes(
+            folder / "processes",
+            bus_url=kafka_url,
+            redis_url=redis_url,
+            postgres_dsn=postgres_dsn,
+            prefix="flows.",
+            env=PATIENT,
+        )
+    )
+
+
+@pytest.fixture(scope="session", params=["all_in_one", "processes"])
+def platform(request: pytest.FixtureRequest) -> Platform:
+    chosen: Platform = request.getfixturevalue(request.param)
+    return chosen

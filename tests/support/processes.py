@@ -1,0 +1,147 @@
+"""Each service a process of its own, over Kafka, Redis and PostgreSQL: the way a cluster runs it."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.support.child import ServerFailed, free_port
+from tests.support.openapi import Key
+from tests.support.platform import Platform, Service
+from thinghub.all_in_one.embedded import certificates
+
+SERVICES = ("auth", "device-registry", "connection-gateway", "rule-engine", "api-gateway")
+DOWN_SECONDS = 1.0
+
+
+class Processes(Platform):
+    """`env` is added to every service's environment. Ports stay the same from one start to the next."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        bus_url: str,
+        redis_url: str,
+        postgres_dsn: str,
+        prefix: str,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(sink_dsn=postgres_dsn)
+        tls = folder / "tls"
+        tls.mkdir(parents=True)
+        files = certificates.ensure(tls)
+        rpc = {name: f"127.0.0.1:{free_port()}" for name in SERVICES}
+        self._metrics = {name: free_port() for name in SERVICES}
+        self._shared = {
+            "THINGHUB_REDIS_URL": redis_url,
+            "THINGHUB_REDIS_PREFIX": prefix,
+            "THINGHUB_POSTGRES_DSN": postgres_dsn,
+            "THINGHUB_BUS_URL": bus_url,
+            "THINGHUB_BUS_PREFIX": prefix,
+            **(env or {}),
+        }
+        self.mqtt, self.mqtts = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        api_port = free_port()
+        self.api_url, self.ca = f"http://127.0.0.1:{api_port}", str(files.authority)
+        self.key = Key(f"TH{secrets.token_hex(11)}", secrets.token_urlsafe(30))
+        targets = {"auth": rpc["auth"], "registry": rpc["device-registry"]}
+        later = {"gateway": rpc["connection-gateway"]}
+        own = {
+            "auth": {
+                "master_key": f"test:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+                "bootstrap_access_key_id": self.key.access_key_id,
+                "bootstrap_access_key_secret": self.key.access_key_secret,
+            },
+            "device-registry": named_targets({"auth": rpc["auth"], **later}),
+            "connection-gateway": {
+                **named_targets(targets),
+                "mqtt_host": "127.0.0.1",
+                "mqtt_port": str(self.mqtt[1]),
+                "mqtts_port": str(self.mqtts[1]),
+                "tls_cert_file": str(files.chain),
+                "tls_key_file": str(files.key),
+            },
+            "rule-engine": named_targets({"auth": rpc["auth"], **later}),
+            "api-gateway": {
+                **named_targets({**targets, **later, "rules": rpc["rule-engine"]}),
+                "listen_port": str(api_port),
+                "tls_cert_file": str(files.chain),
+                "tls_key_file": str(files.key),
+            },
+        }
+        self.services = {
+            name: self._service(
+                name, folder, {**own[name], "rpc_listen": rpc[name], "postgres_schema": schema(prefix, name)}
+            )
+            for name in SERVICES
+        }
+        self.metrics_url = self.metrics_of("connection-gateway")
+
+    def metrics_of(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._metrics[name]}/metrics"
+
+    def readyz_of(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._metrics[name]}/readyz"
+
+    def start(self) -> None:
+        self.create_topics()
+        for service in self.services.values():
+            service.start()
+        for name in self.services:
+            self.wait_ready(name)
+
+    def stop(self) -> None:
+        for service in reversed(self.services.values()):
+            service.stop()
+
+    def wait_ready(self, name: str) -> None:
+        self.services[name].wait_until(lambda: answers(self.readyz_of(name)))
+
+    def kills(self) -> list[Callable[[], Awaitable[None]]]:
+        """For each service: killed, away for a second, started again."""
+        return [self._kill(name) for name in SERVICES]
+
+    def _kill(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def kill() -> None:
+            await asyncio.to_thread(self.services[name].kill)
+            await asyncio.sleep(DOWN_SECONDS)
+            self.services[name].start()
+
+        return kill
+
+    def _service(self, name: str, folder: Path, own: dict[str, str]) -> Service:
+        prefix = f"THINGHUB_{name.replace('-', '_').upper()}_"
+        env = {prefix + key.upper(): value for key, value in own.items()}
+        env |= {prefix + "METRICS_PORT": str(self._metrics[name])}
+        module = f"thinghub.{name.replace('-', '_')}.main"
+        return Service(name, [sys.executable, "-m", module], self._shared | env, folder)
+
+    def create_topics(self) -> None:
+        command = [sys.executable, "-m", "thinghub.cli.main", "admin", "topics"]
+        done = subprocess.run(
+            command, env=os.environ | self._shared, capture_output=True, text=True, timeout=90, check=False
+        )
+        if done.returncode:
+            raise ServerFailed(f"`thinghub admin topics` failed: {done.stdout}{done.stderr}")
+
+
+def named_targets(addresses: dict[str, str]) -> dict[str, str]:
+    return {f"{name}_target": address for name, address in addresses.items()}
+
+
+def schema(prefix: str, service: str) -> str:
+    return f"{prefix}{service}".replace(".", "_").replace("-", "_")
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2) as answer:
+        return int(answer.status) == 200
+    return False
