@@ -60,6 +60,8 @@ class RenderedAction(_message.Message):
     FIRST_FAILED_MS_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    RECEIVED_MS_FIELD_NUMBER: _builtins.int
+    QOS_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.int
     action_id: _builtins.int
     attempts: _builtins.int
@@ -76,6 +78,9 @@ class RenderedAction(_message.Message):
     first_failed_ms: _builtins.int
     hops: _builtins.int
     traceparent: _builtins.str
+    received_ms: _builtins.int
+    """Receive time and QoS of the message the action was rendered from."""
+    qos: _builtins.int
     def __init__(
         self,
         *,
@@ -92,10 +97,12 @@ class RenderedAction(_message.Message):
         first_failed_ms: _builtins.int = ...,
         hops: _builtins.int = ...,
         traceparent: _builtins.str = ...,
+        received_ms: _builtins.int = ...,
+        qos: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "attempts", b"attempts", "body", b"body", "device_name", b"device_name", "first_failed_ms", b"first_failed_ms", "hops", b"hops", "last_error", b"last_error", "message_id", b"message_id", "not_before_ms", b"not_before_ms", "product_key", b"product_key", "rule_id", b"rule_id", "topic", b"topic", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "attempts", b"attempts", "body", b"body", "device_name", b"device_name", "first_failed_ms", b"first_failed_ms", "hops", b"hops", "last_error", b"last_error", "message_id", b"message_id", "not_before_ms", b"not_before_ms", "product_key", b"product_key", "qos", b"qos", "received_ms", b"received_ms", "rule_id", b"rule_id", "topic", b"topic", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

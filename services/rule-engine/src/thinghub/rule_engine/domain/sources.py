@@ -1,0 +1,84 @@
+"""Where a rule takes its messages from: FROM in the SQL, ProductKey and ShortTopic in the API.
+
+    topic type | short topic                           | topic
+    1 custom   | `+/user/update`, `dn/user/#`, `${dn}…` | /{pk}/{short}
+    2 status   | `+`, a device name                    | /as/mqtt/status/{pk}/{short}
+
+`+` and `${dn}` as device name mean every device of the product. Type 0 (system topics) has no producer yet.
+"""
+
+from dataclasses import dataclass
+
+from thinghub.rule_engine.errors import TopicInvalid, TopicTypeUnsupported
+
+CUSTOM, STATUS = 1, 2
+STATUS_PREFIX = "/as/mqtt/status/"
+MAX_SHORT_TOPIC = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`device` is None for every device; `levels` is the filter below it, empty for status."""
+
+    product_key: str
+    device: str | None
+    levels: tuple[str, ...]
+
+
+def check_topic_type(topic_type: int) -> None:
+    if topic_type not in (CUSTOM, STATUS):
+        what = "system topics" if topic_type == 0 else f"topic type {topic_type}"
+        raise TopicTypeUnsupported(f"{what} cannot be a rule's source: use 1 (custom) or 2 (status)")
+
+
+def full_topic(product_key: str, short_topic: str, topic_type: int) -> str:
+    """The topic as the API shows it; empty while a part is missing."""
+    if not product_key or not short_topic:
+        return ""
+    return f"{STATUS_PREFIX}{product_key}/{short_topic}" if topic_type == STATUS else f"/{product_key}/{short_topic}"
+
+
+def parse_source(product_key: str, short_topic: str, topic_type: int) -> Source:
+    """Raises TopicTypeUnsupported, TopicInvalid."""
+    check_topic_type(topic_type)
+    check_product_key(product_key)
+    device, *levels = _levels(short_topic)
+    every = device in ("+", "${dn}")
+    if not every and any(sign in device for sign in "+#$"):
+        raise TopicInvalid(f"{device!r} is not a device name: write one, or + for every device", position="1")
+    if topic_type == STATUS:
+        _check_status(levels)
+    else:
+        _check_custom(levels)
+    return Source(product_key, None if every else device, tuple(levels))
+
+
+def check_product_key(product_key: str) -> None:
+    if not product_key or len(product_key) > 64 or any(sign in "/+#$" or sign.isspace() for sign in product_key):
+        raise TopicInvalid(f"{product_key[:64]!r} is not a product key")
+
+
+def _levels(short_topic: str) -> list[str]:
+    if len(short_topic.encode("utf-8", "replace")) > MAX_SHORT_TOPIC:
+        raise TopicInvalid(f"the short topic is longer than {MAX_SHORT_TOPIC} bytes")
+    levels = short_topic.split("/")
+    for number, level in enumerate(levels, 1):
+        if not level or "\0" in level:
+            raise TopicInvalid(f"level {number} of the short topic {short_topic!r} is empty", position=str(number))
+    return levels
+
+
+def _check_status(levels: list[str]) -> None:
+    if levels:
+        raise TopicInvalid("the short topic of a status rule is a device name or +, nothing more", position="2")
+
+
+def _check_custom(levels: list[str]) -> None:
+    if len(levels) < 2 or levels[0] != "user":
+        raise TopicInvalid("a custom short topic is a device name or +, then user/ and a topic", position="2")
+    for number, level in enumerate(levels, 2):
+        last = number == len(levels) + 1
+        if ("#" in level and (level != "#" or not last)) or ("+" in level and level != "+"):
+            raise TopicInvalid(
+                f"level {number}, {level!r}: + takes a whole level, # a whole last level", position=str(number)
+            )

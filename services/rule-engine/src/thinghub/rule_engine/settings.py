@@ -1,0 +1,24 @@
+"""Settings of the rule engine: environment THINGHUB_RULE_ENGINE_*, for the shared ones also THINGHUB_*."""
+
+from pydantic import Field
+
+from thinghub.common.settings import ServiceSettings
+
+
+class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
+    auth_target: str = Field("127.0.0.1:9101", description="gRPC of auth, for secrets that actions name")
+    gateway_target: str = Field("127.0.0.1:9103", description="gRPC of any connection-gateway, for REPUBLISH")
+    max_records: int = Field(16, ge=1, le=1000, description="bus records of a partition taken at once")
+    queue_outputs: int = Field(10_000, ge=1, description="outputs of one action in flight before more go to the bus")
+    batch_outputs: int = Field(1000, ge=1, le=10_000, description="outputs of one action in one sink call")
+    hold_seconds: float = Field(
+        2.0, gt=0, le=60, description="how long records wait for a sink before outputs are parked"
+    )
+    sink_seconds: float = Field(5.0, gt=0, le=60, description="deadline of one connect or statement of a sink")
+    refused_seconds: tuple[float, float, float] = Field(
+        (1.0, 3.0, 10.0), description="pauses before what a sink refused is tried again"
+    )
+    outage_seconds: float = Field(60.0, gt=0, le=3600, description="pause between tries while a sink is away")
+    reload_seconds: float = Field(
+        30.0, gt=0, le=3600, description="how often rules are read when nothing was announced"
+    )
