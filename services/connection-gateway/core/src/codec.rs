@@ -347,10 +347,6 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed::Body)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed::Body) }
     }
 }

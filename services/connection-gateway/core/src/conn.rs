@@ -14,6 +14,8 @@ use crate::acks::Acks;
 use crate::protocol::Protocol;
 use crate::slots::Key;
 
+/// Most bytes that one read takes.
+pub const READ_BYTES: usize = 16 * 1024;
 /// Plaintext handed to TLS at once; the rest waits in `out`, where it is bounded.
 const TLS_CHUNK: usize = 64 * 1024;
 
@@ -113,6 +115,11 @@ impl Conn {
         &mut self.stream
     }
 
+    /// Size of the inbox when it is larger than one read, else 0: what counts against the bound of all connections.
+    pub fn large_inbox(&self) -> usize {
+        if self.inbox.len() > READ_BYTES { self.inbox.len() } else { 0 }
+    }
+
     pub fn is_tls(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))
     }
@@ -192,11 +199,7 @@ impl Conn {
 }
 
 fn failure(error: &io::Error) -> Fill {
-    if error.kind() == ErrorKind::WouldBlock {
-        Fill::Empty
-    } else {
-        Fill::Failed("error")
-    }
+    if error.kind() == ErrorKind::WouldBlock { Fill::Empty } else { Fill::Failed("error") }
 }
 
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,11 +1,11 @@
 //! What Python asks for: the downlink half of the reactor, and the ends of sessions and connections.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::codec::Publish;
-use crate::conn::{pause, Phase};
+use crate::conn::{Phase, pause};
 use crate::counters::Count;
 use crate::downlink::{Message, Offer};
 use crate::encode;
@@ -13,7 +13,7 @@ use crate::quota::Buckets;
 use crate::reactor::Reactor;
 use crate::record::Done;
 use crate::session::{Policy, Session};
-use crate::shared::{lock, Accept, Closed, Command, Downlink};
+use crate::shared::{Accept, Closed, Command, Downlink, lock};
 use crate::slots::Key;
 
 impl Reactor {
@@ -112,6 +112,7 @@ impl Reactor {
         self.shared.counters.reason("refused_connect", reason);
         conn.phase = Phase::Draining;
         conn.since_us = now_us;
+        self.partial_bytes = self.partial_bytes.saturating_sub(conn.large_inbox());
         conn.inbox = Vec::new();
         encode::connack(&mut conn.out, false, code);
         self.mark_dirty(key);
@@ -132,6 +133,10 @@ impl Reactor {
     /// Ends a connection and the sessions on it.
     pub(crate) fn close(&mut self, key: Key, reason: &str) {
         let Some(mut conn) = self.conns.remove(key) else { return };
+        self.partial_bytes = self.partial_bytes.saturating_sub(conn.large_inbox());
+        if conn.is_tls() {
+            conn.finish();
+        }
         self.deregister(&mut conn);
         self.shared.connections.store(self.conns.len(), Ordering::Relaxed);
         if conn.phase != Phase::Draining {
@@ -271,7 +276,7 @@ impl Reactor {
         let Downlink { token, topic, payload, .. } = message;
         let offered = Message { token, topic, payload, deadline_us };
         let window = session.window.get_or_insert_default();
-        match window.offer(offered, self.options.max_inflight_down) {
+        match window.offer(offered, self.options.max_inflight_down, self.options.max_out_buffer_bytes) {
             Offer::Send(packet_id, message) => {
                 self.write_publish(connection, packet_id, &message.topic, &message.payload);
             }

@@ -27,6 +27,7 @@ pub struct Window {
     last_id: u16,
     flights: VecDeque<Flight>,
     queue: VecDeque<Message>,
+    queued_bytes: usize,
 }
 
 /// What to do with a message just handed over.
@@ -34,18 +35,19 @@ pub enum Offer {
     /// Send it now under this packet id.
     Send(u16, Message),
     Queued,
-    /// Window and queue are full.
+    /// Window and queue are full, by count or by bytes.
     Full(Message),
 }
 
 impl Window {
-    pub fn offer(&mut self, message: Message, window: usize) -> Offer {
+    pub fn offer(&mut self, message: Message, window: usize, max_bytes: usize) -> Offer {
         if self.queue.is_empty() && self.flights.len() < window {
             return Offer::Send(self.launch(&message), message);
         }
-        if self.queue.len() >= MAX_QUEUED {
+        if self.queue.len() >= MAX_QUEUED || self.queued_bytes + message.payload.len() > max_bytes {
             return Offer::Full(message);
         }
+        self.queued_bytes += message.payload.len();
         self.queue.push_back(message);
         Offer::Queued
     }
@@ -76,8 +78,14 @@ impl Window {
         if self.flights.len() >= window {
             return None;
         }
-        let message = self.queue.pop_front()?;
+        let message = self.dequeue()?;
         Some((self.launch(&message), message))
+    }
+
+    fn dequeue(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.queued_bytes -= message.payload.len();
+        Some(message)
     }
 
     /// Tokens whose time is over.
@@ -87,7 +95,7 @@ impl Window {
             tokens.extend(self.flights.pop_front().map(|flight| flight.token));
         }
         while self.queue.front().is_some_and(|message| message.deadline_us <= now_us) {
-            tokens.extend(self.queue.pop_front().map(|message| message.token));
+            tokens.extend(self.dequeue().map(|message| message.token));
         }
         tokens
     }

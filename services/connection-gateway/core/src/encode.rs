@@ -1,7 +1,7 @@
 //! MQTT 3.1.1 packets to bytes. Appends to a buffer; field lengths are the caller's to keep below 64 kB (topics, names).
 
 use crate::codec::{
-    Connect, Publish, CONNACK, CONNECT, PINGRESP, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE,
+    CONNACK, CONNECT, Connect, PINGRESP, PUBACK, PUBLISH, Publish, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE,
 };
 
 fn length(out: &mut Vec<u8>, mut value: usize) {

@@ -86,10 +86,6 @@ impl Reserve {
         let refused = accepted.is_ok();
         drop(accepted);
         self.0 = File::open("/dev/null").ok();
-        if refused {
-            Accepted::Refused
-        } else {
-            Accepted::Failed
-        }
+        if refused { Accepted::Refused } else { Accepted::Failed }
     }
 }

@@ -22,6 +22,8 @@ pub struct Options {
     pub delivery_timeout_us: u64,
     pub max_inflight_down: usize,
     pub max_local_queue: usize,
+    /// Bytes of partial packets larger than one read, over all connections.
+    pub max_partial_bytes: usize,
     pub trace_every: u32,
     /// How long a refused peer may take to read why.
     pub drain_us: u64,
@@ -49,6 +51,7 @@ impl Default for Options {
             delivery_timeout_us: 10_000_000,
             max_inflight_down: 100,
             max_local_queue: 10_000,
+            max_partial_bytes: 256 << 20,
             trace_every: 0,
             drain_us: 1_000_000,
         }
@@ -80,6 +83,7 @@ impl Options {
             "delivery_timeout_ms" => self.delivery_timeout_us = micros()?,
             "max_inflight_down" => self.max_inflight_down = (value as usize).clamp(1, 10_000),
             "max_local_queue" => self.max_local_queue = value as usize,
+            "max_partial_bytes" => self.max_partial_bytes = value as usize,
             "trace_every" => self.trace_every = value.min(u64::from(u32::MAX)) as u32,
             _ => return Err(format!("unknown option {name}")),
         }

@@ -3,15 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use crate::codec::{Connect, Filters, Publish};
-use crate::conn::{pause, Phase};
+use crate::conn::{Phase, pause};
 use crate::counters::Count;
 use crate::encode;
 use crate::protocol::Event;
 use crate::quota::Verdict;
 use crate::reactor::Reactor;
 use crate::record::Entry;
-use crate::session::{Grant, MAX_FILTERS};
-use crate::shared::{lock, ConnectRequest, LocalMessage};
+use crate::session::{Grant, MAX_FILTERS, MAX_UNSUBSCRIBES};
+use crate::shared::{ConnectRequest, LocalMessage, lock};
 use crate::slots::Key;
 use crate::topics::{LOCAL, NO_OWNER};
 
@@ -48,7 +48,10 @@ impl Reactor {
             }
             match conn.protocol.step(&data[used..], sizes) {
                 Ok(None) => break,
-                Ok(Some((Event::Skipped, size))) => used += size,
+                Ok(Some((Event::Skipped, size))) => {
+                    used += size;
+                    self.pace_skipping(key, size);
+                }
                 Ok(Some((event, size))) => match self.packet(key, event, size) {
                     Flow::Held => break,
                     Flow::Gone => return data.len(),
@@ -70,6 +73,27 @@ impl Reactor {
             }
         }
         used
+    }
+
+    /// Bytes of a message that is passed over count against the bytes quota like any others.
+    fn pace_skipping(&mut self, key: Key, size: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(session) = conn.session.and_then(|session| self.sessions.get_mut(session)) else { return };
+        let limits = &session.policy.limits;
+        session.buckets.bytes.charge(size, limits.bytes, self.now_us);
+        if let (Err(wait), true) = (session.buckets.bytes.solvent(self.now_us), limits.enforce && limits.bytes > 0) {
+            self.delay(key, wait);
+        }
+    }
+
+    /// Reads the connection again after so many microseconds.
+    fn delay(&mut self, key: Key, wait: u64) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.paused |= pause::QUOTA;
+            conn.resume_us = self.now_us + wait.max(MIN_DELAY_US);
+            self.shared.counters.bump(Count::QuotaDelayed);
+            self.schedule(key);
+        }
     }
 
     fn packet(&mut self, key: Key, event: Event<'_>, size: usize) -> Flow {
@@ -172,10 +196,7 @@ impl Reactor {
                 return Flow::Used;
             }
             Verdict::Delay(wait) => {
-                conn.paused |= pause::QUOTA;
-                conn.resume_us = self.now_us + wait.max(MIN_DELAY_US);
-                self.shared.counters.bump(Count::QuotaDelayed);
-                self.schedule(key);
+                self.delay(key, wait);
                 return Flow::Held;
             }
         }
@@ -319,7 +340,7 @@ impl Reactor {
         let Some(session_key) = self.conns.get(key).and_then(|conn| conn.session) else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         self.shared.counters.bump(Count::Unsubscribes);
-        for (filter, _) in filters {
+        for (filter, _) in filters.take(MAX_UNSUBSCRIBES) {
             session.unsubscribe(&table, filter);
         }
         if let Some(conn) = self.conns.get_mut(key) {

@@ -19,7 +19,7 @@ use crate::quota::Limits;
 use crate::reactor::Reactor;
 use crate::record::Sealed;
 use crate::session::Policy;
-use crate::shared::{lock, Accept, Closed, Command, ConnectRequest, Downlink, LocalMessage, Shared};
+use crate::shared::{Accept, Closed, Command, ConnectRequest, Downlink, LocalMessage, Shared, lock};
 use crate::slots::Key;
 use crate::tls;
 use crate::topics::{Classes, Rule, Table};

@@ -93,10 +93,6 @@ impl Buckets {
         if solvent.is_ok() {
             self.bytes.charge(bytes, limits.bytes, now_us);
         }
-        if rate.is_err() || solvent.is_err() {
-            Verdict::Observed
-        } else {
-            Verdict::Pass
-        }
+        if rate.is_err() || solvent.is_err() { Verdict::Observed } else { Verdict::Pass }
     }
 }

@@ -10,15 +10,15 @@
 //! panic while handling a command is counted.
 
 use std::io;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ServerConfig;
 
-use crate::conn::{pause, Conn, Fill, Phase};
+use crate::conn::{Conn, Fill, Phase, READ_BYTES, pause};
 use crate::counters::Count;
 use crate::ids::{MessageIds, TraceIds};
 use crate::listener::{Accepted, Listener, Reserve};
@@ -32,13 +32,12 @@ use crate::timer::Wheel;
 use crate::topics::Table;
 
 const WAKE: Token = Token(0);
-const READ_BYTES: usize = 16 * 1024;
 /// Reads of one connection in one turn; then the others have their turn.
 const READS_A_TURN: usize = 4;
 const ACCEPTS_A_TURN: usize = 256;
 /// A turn with fewer events than this found little.
 const FEW_EVENTS: usize = 32;
-const NAP: Duration = Duration::from_micros(500);
+const NAP: Duration = Duration::from_micros(300);
 const ACCEPT_RETRY_US: u64 = 100_000;
 
 pub struct Reactor {
@@ -63,6 +62,8 @@ pub struct Reactor {
     pub(crate) traces: TraceIds,
     pub(crate) untraced: u32,
     started: Instant,
+    /// Bytes of all large inboxes.
+    pub(crate) partial_bytes: usize,
     pub(crate) now_us: u64,
     pub(crate) now_ms: i64,
     pub(crate) busy: bool,
@@ -101,6 +102,7 @@ impl Reactor {
             traces: TraceIds::new(seed ^ u64::from(std::process::id()) << 32),
             untraced: 0,
             started: Instant::now(),
+            partial_bytes: 0,
             now_us: 1,
             now_ms: 0,
             busy: false,
@@ -154,11 +156,7 @@ impl Reactor {
             }
         }
         for (index, at_us) in std::mem::take(&mut self.accepting) {
-            if at_us <= self.now_us {
-                self.accept(index)
-            } else {
-                self.accepting.push((index, at_us))
-            }
+            if at_us <= self.now_us { self.accept(index) } else { self.accepting.push((index, at_us)) }
         }
         for key in std::mem::take(&mut self.ready) {
             self.guarded(key, |reactor| reactor.read_on(key));
@@ -317,6 +315,7 @@ impl Reactor {
     /// Gives the connection bytes that arrived; keeps those that no packet used yet.
     pub(crate) fn feed(&mut self, key: Key, data: &[u8]) {
         let Some(conn) = self.conns.get_mut(key) else { return };
+        self.partial_bytes = self.partial_bytes.saturating_sub(conn.large_inbox());
         if conn.inbox.is_empty() {
             let used = self.process(key, data);
             if let Some(conn) = self.conns.get_mut(key) {
@@ -335,6 +334,11 @@ impl Reactor {
         }
         let now_us = self.now_us;
         let Some(conn) = self.conns.get_mut(key) else { return };
+        let large = conn.large_inbox();
+        self.partial_bytes += large;
+        if large > 0 && self.partial_bytes > self.options.max_partial_bytes {
+            return self.close(key, "memory");
+        }
         let partial = conn.paused == 0 && (!conn.inbox.is_empty() || conn.protocol.skipping());
         if !partial {
             conn.partial_us = 0;

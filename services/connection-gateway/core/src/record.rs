@@ -331,19 +331,11 @@ fn varint_size(value: u64) -> usize {
 }
 
 fn bytes_size(length: usize) -> usize {
-    if length == 0 {
-        0
-    } else {
-        1 + varint_size(length as u64) + length
-    }
+    if length == 0 { 0 } else { 1 + varint_size(length as u64) + length }
 }
 
 fn number_size(value: u64) -> usize {
-    if value == 0 {
-        0
-    } else {
-        1 + varint_size(value)
-    }
+    if value == 0 { 0 } else { 1 + varint_size(value) }
 }
 
 fn message_size(entry: &Entry<'_>) -> usize {

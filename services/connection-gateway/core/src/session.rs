@@ -8,14 +8,17 @@ use std::sync::Arc;
 use crate::codec::NOT_GRANTED;
 use crate::downlink::Window;
 use crate::quota::{Buckets, Limits};
-use crate::record::{Placed, NO_RECORD};
+use crate::record::{NO_RECORD, Placed};
 use crate::slots::Key;
-use crate::topics::{matches, Classes, Owner, Table};
+use crate::topics::{Classes, MAX_TOPIC_BYTES, Owner, Table, matches};
 
 /// Filters that one SUBSCRIBE may hold (reference §1.4); those beyond are not granted.
 pub const MAX_FILTERS: usize = 8;
-/// Bound on subscriptions where the product's limit is absent or only observed, and on remembered unsubscribes.
+/// Bound on subscriptions where the product's limit is absent or only observed.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// Bounds on remembered unsubscribes, and on the filters of one UNSUBSCRIBE that are looked at.
+const MAX_STOPPED: usize = 100;
+pub const MAX_UNSUBSCRIBES: usize = 256;
 
 /// What a product allows, shared by its sessions.
 pub struct Policy {
@@ -101,17 +104,14 @@ impl Session {
             return Grant::OverLimit;
         }
         self.subscriptions.push(filter.into());
-        if over {
-            Grant::Observed(granted)
-        } else {
-            Grant::Granted(granted)
-        }
+        if over { Grant::Observed(granted) } else { Grant::Granted(granted) }
     }
 
     pub fn unsubscribe(&mut self, table: &Table, filter: &str) {
         self.subscriptions.retain(|known| **known != *filter);
         let known = self.stopped.iter().any(|stopped| **stopped == *filter);
-        if !known && self.stopped.len() < MAX_SUBSCRIPTIONS && table.touches_automatic(filter, self.owner()) {
+        let room = self.stopped.len() < MAX_STOPPED && filter.len() <= MAX_TOPIC_BYTES;
+        if !known && room && table.touches_automatic(filter, self.owner()) {
             self.stopped.push(filter.into());
         }
     }

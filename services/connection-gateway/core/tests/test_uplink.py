@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.gateway_core import CUSTOM, LIFECYCLE, WAIT, Device, Gateway, MakeGateway, parse, publish_packet
 from thinghub.device_protocol import message_ids, slots
+from thinghub_gateway_core import Sample
+from thinghubpb.bus.v1 import record_pb2
 
 UPDATE = "/pk/dev/user/update"
 
@@ -214,7 +216,8 @@ def test_one_message_in_n_is_traced(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(trace_every=3)
     device, _ = gateway.device()
     device.send(b"".join(publish_packet(UPDATE, b"") for _ in range(9)))
-    samples, traced = [], []
+    samples: list[Sample] = []
+    traced: list[record_pb2.Message] = []
     while len(samples) < 3:
         (record,) = gateway.records()
         samples += record.samples

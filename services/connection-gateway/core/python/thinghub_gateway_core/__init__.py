@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     trace_every: int
     packet_timeout_ms: int
     max_local_queue: int
+    max_partial_bytes: int
 
 
 class ConnectRequest(NamedTuple):

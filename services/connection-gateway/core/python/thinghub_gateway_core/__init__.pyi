@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     max_inflight_down: int  # 100 a session
     packet_timeout_ms: int  # 30000: a packet that began must end within this
     max_local_queue: int  # 10000 local messages not polled yet: more are dropped, acknowledged and counted
+    max_partial_bytes: int  # 256 MiB of partial packets over all connections: above it a growing one is closed
     trace_every: int  # 0: never; n: one message in n carries a traceparent
 
 class ConnectRequest(NamedTuple):
@@ -65,7 +66,7 @@ class Closed(NamedTuple):
     epoch: int
     reason: str
     """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
-    `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given."""
+    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given."""
 
 class Sample(NamedTuple):
     message_id: int
@@ -214,8 +215,8 @@ class Core:
 
     def deliver(self, messages: list[Downlink]) -> None:
         """Every token is answered in `Batch.delivered`, once: QoS 0 `sent` when written; QoS 1 `delivered` at PUBACK,
-        `timeout`, or `offline` when the session ended first; `failed` over the downlink rate or when 100 messages
-        already wait behind the window."""
+        `timeout`, or `offline` when the session ended first; `failed` over the downlink rate, or when 100 messages
+        or max_out_buffer_bytes already wait behind the window."""
 
     def commit(self, record_ids: list[int]) -> None: ...
     def fail(self, record_ids: list[int]) -> None:
