@@ -1,0 +1,33 @@
+"""connection-gateway over gRPC: any of them, which forwards by owner."""
+
+from collections.abc import Sequence
+
+import grpc
+
+from thinghub.api_gateway.adapters.messages import message, value
+from thinghub.api_gateway.domain.values import DeviceId, Downlink, Outcome, Reply, Session
+from thinghubpb.device.v1 import device_pb2
+from thinghubpb.gateway.v1 import gateway_pb2 as pb
+from thinghubpb.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
+
+GRACE_SECONDS = 2.0
+
+
+class RpcGateways:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._gateways = GatewayServiceStub(channel)
+
+    async def deliver(self, messages: Sequence[Downlink], wait_ms: int) -> Sequence[Outcome]:
+        request = pb.DeliverRequest(messages=[message(pb.Downlink, one) for one in messages], wait_ms=wait_ms)
+        answer = await self._gateways.Deliver(request, timeout=max(5.0, wait_ms / 1000 + GRACE_SECONDS))
+        return [Outcome(delivery.outcome) for delivery in answer.deliveries]
+
+    async def request(self, device: DeviceId, payload: bytes, topic: str, timeout_ms: int) -> Reply:
+        request = pb.RequestRequest(
+            device=message(device_pb2.DeviceId, device), payload=payload, topic=topic, timeout_ms=timeout_ms
+        )
+        return value(Reply, await self._gateways.Request(request, timeout=timeout_ms / 1000 + GRACE_SECONDS))
+
+    async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
+        request = pb.GetSessionsRequest(devices=[message(device_pb2.DeviceId, device) for device in devices])
+        return [value(Session, session) for session in (await self._gateways.GetSessions(request)).sessions]

@@ -1,0 +1,234 @@
+"""Everything an API caller can be refused with, in two tables.
+
+Two kinds of refusal leave this service (open-api.md §3). A *gateway* refusal (kind A) says that the call was not
+performed: HTTP 4xx/5xx. A *business* refusal (kind B) is the operation's own answer: HTTP 200, `Success: false`, and a
+code that begins with `iot.`. The REST face knows one kind only, so every code has a REST status too.
+
+    CODES    public code -> HTTP status (kind A: on both faces; kind B: on the REST face)
+    REASONS  fault reason of an owner -> public code
+"""
+
+from collections.abc import Mapping
+
+from thinghub.common.errors import Fault, RemoteFault, Unavailable
+
+SYSTEM_EXCEPTION = "iot.system.SystemException"
+SERVICE_UNAVAILABLE = "ServiceUnavailable"
+
+CODES: Mapping[str, int] = {
+    # Kind A
+    "MissingParameter": 400,
+    "InvalidParameter": 400,
+    "MissingAction": 400,
+    "InvalidAction.NotFound": 404,
+    "InvalidVersion": 400,
+    "IncompleteSignature": 400,
+    "SignatureDoesNotMatch": 400,
+    "SignatureNonceUsed": 400,
+    "InvalidTimeStamp.Format": 400,
+    "InvalidTimeStamp.Expired": 400,
+    "InvalidAccessKeyId.NotFound": 404,
+    "Unauthorized": 401,
+    "Forbidden.RAM": 403,
+    "NotFound": 404,
+    "UnsupportedHTTPMethod": 405,
+    "RequestTimeout": 408,
+    "RequestBodyTooLarge": 413,
+    "UnsupportedMediaType": 415,
+    SERVICE_UNAVAILABLE: 503,
+    # Kind B: common
+    SYSTEM_EXCEPTION: 502,
+    "iot.common.InvalidPageParams": 400,
+    "iot.common.InvalidTenant": 404,
+    "iot.common.AlreadyExistedTenant": 409,
+    # Kind B: products
+    "iot.prod.AlreadyExistedProductKey": 409,
+    "iot.prod.AlreadyExistedProductName": 409,
+    "iot.prod.CreateProductFailed": 400,
+    "iot.prod.InvalidFormattedProductkey": 400,
+    "iot.prod.InvalidFormattedProductName": 400,
+    "iot.prod.InvalidNodeType": 400,
+    "iot.prod.LongProductDesc": 400,
+    "iot.prod.NotExistedProduct": 404,
+    "iot.prod.NullProductKey": 400,
+    "iot.prod.NullProductName": 400,
+    "iot.prod.ProductCountExceedMax": 409,
+    "iot.prod.QueryDeviceCountActionError": 409,
+    # Kind B: devices
+    "iot.device.AlreadyExistedDeviceName": 409,
+    "iot.device.DeviceCountExceeded": 409,
+    "iot.device.InvalidFormattedDeviceName": 400,
+    "iot.device.InvalidIoTId": 400,
+    "iot.device.NoneDeviceNameElement": 400,
+    "iot.device.NotExistedDevice": 404,
+    "iot.device.NullDeviceName": 400,
+    "iot.device.TooManyDevicesPerTime": 400,
+    # Kind B: messages and topics
+    "iot.messagebroker.HALFCONN": 504,
+    "iot.messagebroker.InvalidFormattedTopicName": 400,
+    "iot.messagebroker.InvalidTimeoutValue": 400,
+    "iot.messagebroker.InvalidTopicTemplateOperationValue": 400,
+    "iot.messagebroker.MessageContentIsNotBase64Encode": 400,
+    "iot.messagebroker.MessageContentIsTooLarge": 413,
+    "iot.messagebroker.NullMessageContent": 400,
+    "iot.messagebroker.NullTopicName": 400,
+    "iot.messagebroker.NullTopicTemplateOperation": 400,
+    "iot.messagebroker.OFFLINE": 409,
+    "iot.messagebroker.PublishMessageFailed": 502,
+    "iot.messagebroker.RrpcFailed": 502,
+    "iot.messagebroker.TIMEOUT": 504,
+    "iot.messagebroker.TopicAlreadyFound": 409,
+    "iot.messagebroker.TopicTemplateCountExceedMax": 409,
+    "iot.messagebroker.IncorrectRuleSql": 400,
+    # Kind B: rules
+    "iot.rule.CreateRuleException": 400,
+    "iot.rule.IncorrentRuleActionId": 400,
+    "iot.rule.IncorrentRuleActionType": 400,
+    "iot.rule.IncorrentRuleId": 400,
+    "iot.rule.NotFoundRule": 404,
+    "iot.rule.NotFoundRuleAction": 404,
+    "iot.rule.NullSqlForRule": 409,
+    "iot.rule.ParseRuleActionConfigError": 400,
+    "iot.rule.RuleActionIsAlreadyCreated": 409,
+    "iot.rule.RuleCountExceedMax": 409,
+    "iot.rule.RuleNameIsAlreadyExisted": 409,
+    "iot.rule.TooManyRuleAction": 409,
+    "iot.ruleng.CreateRuleActionFailed": 400,
+    "iot.ruleng.IncorrectSysTopic": 400,
+    "iot.ruleng.IncorrectType": 400,
+    "iot.ruleng.NullRuleActionConfig": 400,
+    "iot.ruleng.NullRuleActionType": 400,
+    "iot.ruleng.RuleActionConfigurationIsNotJson": 400,
+    "iot.ruleng.RuleAlreadyIsStarted": 409,
+    # Kind B: of ours, on operations that exist on the REST face only
+    "iot.secret.NotExistedSecret": 404,
+    "iot.secret.InvalidFormattedSecretName": 400,
+    "iot.accesskey.AlreadyExistedAccessKey": 409,
+    "iot.accesskey.NotExistedAccessKey": 404,
+}
+
+REASONS: Mapping[str, str] = {
+    # device-registry
+    "product_not_found": "iot.prod.NotExistedProduct",
+    "product_has_devices": "iot.prod.QueryDeviceCountActionError",
+    "product_exists": "iot.prod.AlreadyExistedProductKey",
+    "product_key_invalid": "iot.prod.InvalidFormattedProductkey",
+    "product_name_exists": "iot.prod.AlreadyExistedProductName",
+    "product_invalid": "iot.prod.CreateProductFailed",
+    "product_name_invalid": "iot.prod.InvalidFormattedProductName",
+    "product_limit": "iot.prod.ProductCountExceedMax",
+    "device_not_found": "iot.device.NotExistedDevice",
+    "device_exists": "iot.device.AlreadyExistedDeviceName",
+    "device_name_invalid": "iot.device.InvalidFormattedDeviceName",
+    "device_limit": "iot.device.DeviceCountExceeded",
+    "iot_id_invalid": "iot.device.InvalidIoTId",
+    "topic_class_exists": "iot.messagebroker.TopicAlreadyFound",
+    "topic_class_invalid": "iot.messagebroker.InvalidFormattedTopicName",
+    "topic_class_limit": "iot.messagebroker.TopicTemplateCountExceedMax",
+    "topic_operation_invalid": "iot.messagebroker.InvalidTopicTemplateOperationValue",
+    "page_invalid": "iot.common.InvalidPageParams",
+    "instance_not_found": "iot.common.InvalidTenant",
+    "instance_invalid": "InvalidParameter",
+    "request_invalid": "InvalidParameter",
+    "instance_exists": "iot.common.AlreadyExistedTenant",
+    # auth
+    "proof_invalid": "InvalidParameter",
+    "access_key_unknown": "InvalidAccessKeyId.NotFound",
+    "signature_mismatch": "SignatureDoesNotMatch",
+    "nonce_used": "SignatureNonceUsed",
+    "timestamp_expired": "InvalidTimeStamp.Expired",
+    "token_invalid": "Unauthorized",
+    "basic_invalid": "Unauthorized",
+    "access_key_exists": "iot.accesskey.AlreadyExistedAccessKey",
+    "secret_not_found": "iot.secret.NotExistedSecret",
+    "secret_name_invalid": "iot.secret.InvalidFormattedSecretName",
+    "store_unavailable": SERVICE_UNAVAILABLE,
+    # rule-engine
+    "rule_not_found": "iot.rule.NotFoundRule",
+    "rule_name_exists": "iot.rule.RuleNameIsAlreadyExisted",
+    "rule_name_invalid": "iot.rule.CreateRuleException",
+    "rule_exists": "iot.rule.CreateRuleException",
+    "rule_id_invalid": "iot.rule.IncorrentRuleId",
+    "rule_description_invalid": "iot.rule.CreateRuleException",
+    "data_type_unsupported": "iot.ruleng.IncorrectType",
+    "sink_unreachable": "iot.ruleng.CreateRuleActionFailed",
+    "rule_incomplete": "iot.rule.NullSqlForRule",
+    "rule_running": "iot.ruleng.RuleAlreadyIsStarted",
+    "rule_limit": "iot.rule.RuleCountExceedMax",
+    "sql_invalid": "iot.messagebroker.IncorrectRuleSql",
+    "topic_type_unsupported": "iot.ruleng.IncorrectType",
+    "topic_unsupported": "iot.ruleng.IncorrectSysTopic",
+    "topic_invalid": "iot.messagebroker.InvalidFormattedTopicName",
+    "action_not_found": "iot.rule.NotFoundRuleAction",
+    "action_exists": "iot.rule.RuleActionIsAlreadyCreated",
+    "action_type_unsupported": "iot.rule.IncorrentRuleActionType",
+    "action_error_unsupported": "iot.ruleng.CreateRuleActionFailed",
+    "action_limit": "iot.rule.TooManyRuleAction",
+    "action_config_invalid": "iot.rule.ParseRuleActionConfigError",
+    "table_not_found": "iot.rule.ParseRuleActionConfigError",
+    "table_unique_missing": "iot.rule.ParseRuleActionConfigError",
+    # connection-gateway
+    "device_invalid": "InvalidParameter",
+    # any owner that cannot be reached, or lacks a part it needs
+    "unavailable": SERVICE_UNAVAILABLE,
+}
+
+NULL_CODES: Mapping[str, str] = {
+    "ProductKey": "iot.prod.NullProductKey",
+    "ProductName": "iot.prod.NullProductName",
+    "DeviceName": "iot.device.NullDeviceName",
+    "TopicFullName": "iot.messagebroker.NullTopicName",
+    "TopicShortName": "iot.messagebroker.NullTopicName",
+    "MessageContent": "iot.messagebroker.NullMessageContent",
+    "RequestBase64Byte": "iot.messagebroker.NullMessageContent",
+    "Operation": "iot.messagebroker.NullTopicTemplateOperation",
+    "RuleId": "iot.rule.IncorrentRuleId",
+    "ActionId": "iot.rule.IncorrentRuleActionId",
+    "Configuration": "iot.ruleng.NullRuleActionConfig",
+    "Type": "iot.ruleng.NullRuleActionType",
+}
+"""Mandatory parameters whose absence the contract answers with a business code; the others get MissingParameter."""
+
+SHOWN = ("position", "clause", "ddl")
+"""Details of an owner's fault that a REST caller sees as members of the error."""
+
+
+class Refused(Exception):
+    """A call that is answered with an error. `details` become members of the REST error."""
+
+    def __init__(self, code: str, message: str, **details: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = CODES[code]
+        self.details = details
+
+    @property
+    def business(self) -> bool:
+        return self.code.startswith("iot.")
+
+
+def missing(parameter: str) -> Refused:
+    code = NULL_CODES.get(parameter, "MissingParameter")
+    return Refused(code, f'The parameter "{parameter}" is mandatory and was not supplied.', parameter=parameter)
+
+
+def invalid(parameter: str, why: str) -> Refused:
+    return Refused("InvalidParameter", f'The parameter "{parameter}" is not valid: {why}.', parameter=parameter)
+
+
+def refused_by_owner(fault: Fault, overrides: Mapping[str, str] | None = None) -> Refused:
+    """What a caller is told of an owner's fault. An unknown reason is a system exception, never an HTTP 500."""
+    if isinstance(fault, RemoteFault):
+        reason, away = fault.remote_reason, fault.kind == "Unavailable"
+    else:
+        reason, away = fault.reason, isinstance(fault, Unavailable)
+    if away:
+        said = fault.message if isinstance(fault, RemoteFault) and fault.message else "A part of the platform is away"
+        return Refused(SERVICE_UNAVAILABLE, f"{said.rstrip('.')}; try again.")
+    code = (overrides or {}).get(reason) or REASONS.get(reason)
+    if code is None:
+        return Refused(SYSTEM_EXCEPTION, "The platform could not perform the call.")
+    position = fault.details.get("position", "")
+    message = f"{fault.message} (position {position})" if position else fault.message
+    return Refused(code, message, **{name: fault.details[name] for name in SHOWN if name in fault.details})

@@ -1,0 +1,125 @@
+"""The owners this service calls, as small as its operations need them.
+
+Every method raises the owner's fault (`thinghub.common.errors.Fault`), or Unavailable when the owner cannot be reached
+in time. An empty `instance_id` means every instance.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from thinghub.api_gateway.domain.values import (
+    AccessKey,
+    Caller,
+    Device,
+    DeviceId,
+    DeviceRef,
+    Downlink,
+    Instance,
+    Limits,
+    NamedSecret,
+    NewDevice,
+    Outcome,
+    Policy,
+    Product,
+    Reply,
+    Role,
+    Rule,
+    RuleAction,
+    Session,
+    Signature,
+    Token,
+    TopicClass,
+)
+
+
+class Callers(Protocol):
+    async def by_signature(self, signature: Signature) -> Caller: ...
+    async def by_basic(self, access_key_id: str, access_key_secret: str) -> Caller: ...
+    async def by_token(self, token: str) -> Caller: ...
+    async def issue_token(self, access_key_id: str, lifetime_seconds: int) -> Token: ...
+
+
+class AccessKeys(Protocol):
+    async def create(
+        self, role: Role, instance_id: str, description: str, access_key_id: str, access_key_secret: str
+    ) -> tuple[AccessKey, str]:
+        """The key and its secret, generated unless both were given."""
+
+    async def list(self, after: str, limit: int) -> Sequence[AccessKey]: ...
+    async def delete(self, access_key_id: str) -> None: ...
+
+
+class Secrets(Protocol):
+    async def put(self, instance_id: str, name: str, value: str) -> int:
+        """The new version."""
+
+    async def list(self, instance_id: str, after: str, limit: int) -> Sequence[NamedSecret]: ...
+    async def delete(self, instance_id: str, name: str) -> None: ...
+
+
+class Instances(Protocol):
+    async def create(self, instance_id: str, name: str) -> Instance: ...
+    async def list(self, after: str, limit: int) -> Sequence[Instance]: ...
+
+
+class Products(Protocol):
+    async def create(self, product: Product) -> Product: ...
+    async def get(self, instance_id: str, product_key: str, with_secret: bool) -> Product: ...
+    async def list(
+        self, instance_id: str, commodity_code: str, page: int, page_size: int
+    ) -> tuple[Sequence[Product], int]:
+        """One page and the total."""
+
+    async def delete(self, instance_id: str, product_key: str) -> None: ...
+    async def set_limits(self, instance_id: str, product_key: str, limits: Limits) -> int:
+        """The new policy version."""
+
+    async def policy(self, product_key: str) -> Policy:
+        """Answered while the owner's database is away."""
+
+
+class Devices(Protocol):
+    async def register(self, device: NewDevice) -> Device: ...
+    async def get(self, instance_id: str, refs: Sequence[DeviceRef], with_secrets: bool) -> Sequence[Device | None]:
+        """One a reference, in order."""
+
+    async def list(
+        self, instance_id: str, product_key: str, next_token: str, page: int, page_size: int, with_secrets: bool
+    ) -> tuple[Sequence[Device], int, str]:
+        """One page, the total and the next page's token."""
+
+    async def set_enabled(self, instance_id: str, ref: DeviceRef, enabled: bool) -> None: ...
+    async def delete(self, instance_id: str, ref: DeviceRef) -> None: ...
+
+
+class TopicClasses(Protocol):
+    async def create(self, instance_id: str, topic_class: TopicClass) -> int:
+        """The topic class id."""
+
+    async def list(self, instance_id: str, product_key: str) -> Sequence[TopicClass]: ...
+
+
+class Gateways(Protocol):
+    async def deliver(self, messages: Sequence[Downlink], wait_ms: int) -> Sequence[Outcome]:
+        """One a message, in order; waits so long for a QoS 1 acknowledgement."""
+
+    async def request(self, device: DeviceId, payload: bytes, topic: str, timeout_ms: int) -> Reply: ...
+    async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
+        """One a device, in order."""
+
+
+class Rules(Protocol):
+    async def create(self, rule: Rule) -> Rule: ...
+    async def get(self, instance_id: str, rule_id: int) -> Rule: ...
+    async def list(self, instance_id: str, page: int, page_size: int) -> tuple[Sequence[Rule], int]: ...
+    async def delete(self, instance_id: str, rule_id: int) -> None: ...
+    async def start(self, instance_id: str, rule_id: int) -> None: ...
+    async def stop(self, instance_id: str, rule_id: int) -> None: ...
+    async def create_action(self, instance_id: str, action: RuleAction) -> int: ...
+    async def list_actions(self, instance_id: str, rule_id: int) -> Sequence[RuleAction]: ...
+    async def delete_action(self, instance_id: str, action_id: int) -> None: ...
+
+
+class MessageIdSource(Protocol):
+    def next(self) -> int:
+        """A positive 63-bit id that no other process makes. Raises Unavailable while no worker id is held."""
