@@ -28,17 +28,20 @@ class Endpoint:
     def __init__(self, registry: CollectorRegistry, health: Health) -> None:
         self._registry = registry
         self._health = health
-        self._open = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[str]:
         """Yields "host:port" as bound. Raises OSError when the port is taken."""
-        server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES)
+        server = await asyncio.start_server(self._accept, host, port, limit=REQUEST_BYTES)
         try:
             bound = server.sockets[0].getsockname()
             yield f"{bound[0]}:{bound[1]}"
         finally:
             server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     def answer(self, path: str) -> tuple[str, str, bytes]:
         """Status line, content type, body."""
@@ -51,18 +54,21 @@ class Endpoint:
             return "200 OK" if report["ready"] else "503 Service Unavailable", "application/json", orjson.dumps(report)
         return "404 Not Found", "text/plain; charset=utf-8", b"/metrics /healthz /readyz\n"
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= CONNECTIONS:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._serving) >= CONNECTIONS:
             writer.close()
             return
-        self._open += 1
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 await self._exchange(reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             log.debug("request was not finished")
         finally:
-            self._open -= 1
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

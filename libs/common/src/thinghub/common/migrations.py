@@ -5,6 +5,7 @@ refused. A number in the database without a file is a newer release's; migration
 beside it.
 """
 
+import contextlib
 import hashlib
 import importlib.resources
 import logging
@@ -78,7 +79,7 @@ async def apply_migrations(connection: Connection, package: str) -> list[str]:
         }
         return [await _apply(connection, migration) for migration in _missing(migrations, done)]
     finally:
-        if not connection.is_closed():
+        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresConnectionError):  # then the lock is gone too
             await connection.execute(f"SELECT pg_advisory_unlock({lock})")
 
 

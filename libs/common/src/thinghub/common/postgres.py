@@ -55,12 +55,14 @@ class PostgresUnavailable(Unavailable):
 class Postgres:
     """The pool. `open` makes it; nothing is connected before the first `acquire`."""
 
-    def __init__(self, dsn: str, schema: str, max_size: int) -> None:
+    def __init__(self, dsn: str, schema: str, max_size: int, migrations: str) -> None:
         if not schema.isidentifier() or not schema.isascii():
             raise ValueError(f"not a schema name: {schema!r}")
         self.schema = schema
         self._dsn = dsn
         self._max_size = max_size
+        self._migrations = migrations
+        self._prepared = not migrations
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
         self._pause = 0.0
@@ -68,22 +70,30 @@ class Postgres:
         self._closed = False
 
     @classmethod
-    def open(cls, dsn: str, schema: str, *, max_size: int = 8) -> "Postgres":
+    def open(cls, dsn: str, schema: str, *, migrations: str = "", max_size: int = 8) -> "Postgres":
         """`dsn`: postgresql://user@host:port/db, or with ?host=/directory for a unix socket. `schema` is made if
-        missing."""
-        return cls(dsn, schema, max_size)
+        missing. With `migrations` (a package), `watch` applies them whenever the server first appears, and until then
+        the server counts as away: nobody meets half a schema."""
+        return cls(dsn, schema, max_size, migrations)
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection whose search_path is the schema. Raises PostgresUnavailable when the server is away, also from
         the body."""
+        if not self._prepared:
+            raise PostgresUnavailable("the database schema is not prepared yet")
+        async with self._connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
         pool, connection = await self._take()
         try:
             yield connection
         except _AWAY as error:
             raise _unavailable(error) from error
         except asyncpg.InterfaceError as error:
-            if connection.is_closed():
+            if _is_gone(connection):
                 raise _unavailable(error) from error
             raise
         finally:
@@ -92,31 +102,31 @@ class Postgres:
     async def migrate(self, package: str) -> list[str]:
         """Applies the files NNNN_name.sql of a package that were not applied before, in order, each in its transaction;
         returns their names. Two processes at once are safe. Raises PostgresUnavailable, MigrationError."""
-        async with self.acquire() as connection:
-            return await apply_migrations(connection, package)
+        async with self._connection() as connection:
+            applied = await apply_migrations(connection, package)
+        if package == self._migrations:
+            self._prepared = True
+        return applied
 
     async def ping(self) -> None:
         """Raises PostgresUnavailable."""
         async with self.acquire() as connection:
             await connection.execute("SELECT 1", timeout=CONNECT_SECONDS)
 
-    async def watch(self, component: Component, migrations: str = "") -> Never:
-        """Marks the component as the server comes and goes, until cancelled. With `migrations` (a package), it is ok
-        only after these are applied, whenever the server first appears."""
-        applied = not migrations
+    async def watch(self, component: Component) -> Never:
+        """Marks the component as the server comes and goes, until cancelled; ok only once the schema is prepared.
+        Raises MigrationError."""
         while True:
             try:
-                if not applied:
-                    await self.migrate(migrations)
-                    applied = True
+                if not self._prepared:
+                    await self.migrate(self._migrations)
                 await self.ping()
                 component.ok()
             except Unavailable as error:
                 component.fail(error.message)
             except asyncpg.PostgresError as error:
-                component.fail(
-                    f"{type(error).__name__}: {error}"
-                )  # wrong password, no such database: an operator mends it
+                # wrong password, no such database: an operator mends it
+                component.fail(f"{type(error).__name__}: {error}")
             await asyncio.sleep(WATCH_SECONDS if component.is_ok else max(self._pause, PAUSE_MIN))
 
     async def close(self) -> None:
@@ -185,6 +195,13 @@ class Postgres:
             await pool.release(connection, timeout=CONNECT_SECONDS)
         except (*_AWAY, OSError, asyncpg.InterfaceError) as error:
             log.debug("connection was not given back: %s", error)  # the pool has dropped it
+
+
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool took a lost connection back already
 
 
 def _unavailable(error: BaseException) -> PostgresUnavailable:

@@ -64,7 +64,7 @@ def parse_url(url: str) -> Address:
     username, _, password = user.partition(":")
     path = parts.path.strip("/")
     unix = parts.scheme.endswith("unix")
-    db = query.get("db", path if shape == "single" and not unix else "") or "0"
+    db = query.get("db", "" if shape == "sentinel" or unix else path) or "0"
     if not db.isdigit():
         raise ValueError(f"not a database number in the Redis URL: {db!r}")
     if shape == "sentinel" and not path:
