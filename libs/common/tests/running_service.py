@@ -1,6 +1,7 @@
 """A service for test_runtime.py to start as a process: what it does is its one argument."""
 
 import asyncio
+import contextlib
 import sys
 import time
 
@@ -16,6 +17,8 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     part = runtime.health.component(runtime.service, "store")
     try:
         await _DO[settings.what](runtime)
+        if settings.what == "return":
+            return
         part.ok()
         await asyncio.Event().wait()
     finally:
@@ -44,11 +47,18 @@ async def _thread(runtime: Runtime) -> None:
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
 
 
+async def _return(runtime: Runtime) -> None:
+    """Takes the cancellation for its end."""
+    runtime.health.component(runtime.service, "store").ok()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+
+
 async def _wait(runtime: Runtime) -> None:
     await asyncio.sleep(60)
 
 
-_DO = {"serve": _nothing, "fail": _fail, "hang": _hang, "thread": _thread, "wait": _wait}
+_DO = {"serve": _nothing, "fail": _fail, "hang": _hang, "thread": _thread, "wait": _wait, "return": _return}
 
 
 def two() -> int:

@@ -6,6 +6,7 @@ import logging
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from thinghub.common.errors import Unavailable
 from thinghub.common.health import Health
 
 
@@ -64,6 +65,25 @@ async def test_waiting_for_readiness_ends_when_the_last_part_is_ok() -> None:
     assert not waiting.done()
     parts[1].ok()
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_component_is_watched_by_asking() -> None:
+    part = Health().component("auth", "redis")
+    answers: list[Exception | None] = [Unavailable("away"), None, Unavailable("gone")]
+
+    async def ping() -> None:
+        answer = answers.pop(0)
+        seen.append((part.is_ok, part.why))
+        if not answers:
+            raise asyncio.CancelledError
+        if answer:
+            raise answer
+
+    seen: list[tuple[bool, str]] = []
+    answers.append(None)
+    with pytest.raises(asyncio.CancelledError):
+        await part.watch(ping, pause=0.001)
+    assert seen == [(False, "starting"), (False, "away"), (True, ""), (False, "gone")]
 
 
 def test_components_are_metrics() -> None:

@@ -86,6 +86,14 @@ def test_a_signal_stops_it_in_order(started: list[Running], number: signal.Signa
     assert service.messages[-3:] == [f"stopping on {number.name}", "closed in order", "stopped"]
 
 
+def test_a_service_that_returns_when_told_to_stop_has_stopped(started: list[Running]) -> None:
+    service = _start(started, "return")
+    service.until_ready()
+    service.process.terminate()
+    assert service.end() == 0
+    assert service.messages[-1] == "stopped"
+
+
 def test_it_tells_its_health_and_metrics(started: list[Running]) -> None:
     service = _start(started, "wait")
     assert service.get("/healthz") == (200, "ok\n")

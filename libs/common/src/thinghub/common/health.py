@@ -8,10 +8,16 @@ service lives without for a while) is shown and logged, and does not make the pr
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Never
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from thinghub.common.errors import Fault
+
+WATCH_SECONDS = 2.0
+FAILING_SECONDS = 0.5
 
 
 class Component:
@@ -40,6 +46,17 @@ class Component:
             return
         self._turn(False, why)
         self._log.warning("%s failed: %s", self.name, why)
+
+    async def watch(self, ping: Callable[[], Awaitable[None]], pause: float = WATCH_SECONDS) -> Never:
+        """Asks until cancelled; ok as long as `ping` returns, failed when it raises a Fault. `ping` has its own
+        deadline."""
+        while True:
+            try:
+                await ping()
+                self.ok()
+            except Fault as fault:
+                self.fail(fault.message)
+            await asyncio.sleep(pause if self.is_ok else min(pause, FAILING_SECONDS))
 
     def _turn(self, is_ok: bool, why: str) -> None:
         self.is_ok, self.why, self.since = is_ok, why, time.time()

@@ -34,6 +34,8 @@ __all__ = ["Component", "Health", "Process", "Runtime", "Serve", "ServiceFailed"
 # kafka-python's sender is a CPU-bound thread: with the default 5 ms each of our turns could wait that long for the GIL
 SWITCH_INTERVAL = 0.0005
 
+FLUSH_SECONDS = 2.0
+
 EXIT_OK, EXIT_FAILED, EXIT_SETTINGS = 0, 1, 2
 
 log = logging.getLogger("thinghub.common.runtime")
@@ -91,6 +93,9 @@ class Process:
         except Exception as error:
             runtime.log.error("service failed", exc_info=error)
             raise ServiceFailed(runtime.service) from error
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # it took the cancellation for its end, which it was
         runtime.log.error("service ended by itself")
         raise ServiceFailed(runtime.service)
 
@@ -103,7 +108,7 @@ class Process:
                 return runner.run(self._run(main, handler))
         finally:
             for tracing in self._tracings:
-                tracing.close()
+                tracing.close(FLUSH_SECONDS / len(self._tracings))
             handler.finish()
 
     async def _run(self, main: Callable[[], Awaitable[None]], handler: logs.Handler) -> int:
