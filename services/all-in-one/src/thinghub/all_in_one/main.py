@@ -38,6 +38,7 @@ def _up(options: Options) -> int:
         metrics_port=options.metrics_port,
         shutdown_seconds=SHUTDOWN_SECONDS,
     )
+    log_file = prepared.logs / "thinghub.log"
     refusal: list[CannotRun] = []
 
     async def main() -> None:
@@ -48,10 +49,13 @@ def _up(options: Options) -> int:
             refusal.extend(error for error in group.exceptions if isinstance(error, CannotRun))
 
     process = Process("all-in-one", settings)
-    with _logs_to(prepared.logs / "thinghub.log") if options.demo else contextlib.nullcontext():
+    with _logs_to(log_file) if options.demo else contextlib.nullcontext():
         code = process.run(main)
     if refusal:
         raise refusal[0]
+    if options.demo:
+        ending = "Stopped." if code == 0 else "A service failed."
+        _say(f"{ending} The data stays in {options.data_dir}, the log is {log_file}.")
     return code
 
 
@@ -63,4 +67,5 @@ def _logs_to(file: Path) -> Iterator[None]:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads any more
+        print(sentence, flush=True)

@@ -67,6 +67,7 @@ class Platform:
                 async with asyncio.TaskGroup() as tasks:
                     for each in hosted:
                         tasks.create_task(self._process.serve(each.target.serve, each.settings, each.runtime))
+                    tasks.create_task(_when_stopping(embedded, say))
                     self._own_part.ok()
                     await self._ready()
                     written = endpoints.write(self._places, self._options, access_key)
@@ -75,7 +76,6 @@ class Platform:
                         tasks.create_task(_as_coroutine(afterwards, written))
             finally:
                 endpoints.remove(self._places)
-                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _at_once, embedded)
 
     async def _ready(self) -> None:
         try:
@@ -92,6 +92,18 @@ def _ready_line(written: dict[str, str | int], places: Places, seconds: float) -
 
 async def _as_coroutine(afterwards: Afterwards, written: dict[str, str | int]) -> None:
     await afterwards(written)
+
+
+async def _when_stopping(embedded: parts.Parts, say: Say) -> None:
+    """From the moment the stop begins, another Ctrl-C takes the children along."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)  # the terminal was closed
+    try:
+        await loop.create_future()
+    finally:
+        say("stopping (Ctrl-C again: at once)")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _at_once, embedded)
 
 
 def _at_once(embedded: parts.Parts) -> None:

@@ -60,8 +60,8 @@ def settings(
             mqtt_host=options.host,
             mqtt_port=options.mqtt_port,
             mqtts_port=options.mqtts_port,
-            tls_cert=str(certificates.chain),
-            tls_key=str(certificates.key),
+            tls_cert_file=str(certificates.chain),
+            tls_key_file=str(certificates.key),
         ),
         "rule-engine": load(
             thinghub.rule_engine.settings.Settings,

@@ -11,7 +11,7 @@ from thinghub.all_in_one.demo.api import Api, ApiError
 from thinghub.all_in_one.demo.table import TABLE
 from thinghub.all_in_one.embedded.places import Places, write_private
 
-PRODUCT = "demo house"
+PRODUCT = "demo_house"
 ROOMS = ("kitchen", "garage", "greenhouse")
 RULE = "keep_readings"
 SECRET = "demo-postgres"

@@ -19,7 +19,7 @@ from thinghub.all_in_one.embedded import postgres
 from thinghub.all_in_one.embedded.places import Places
 from thinghub.all_in_one.errors import CannotRun
 
-READING_SECONDS = 2.0
+READING_SECONDS = 3.0
 COMMAND_SECONDS = 5.0
 LATE_SECONDS = 5.0
 WAITING = 1000  # readings and commands remembered while their end is awaited
@@ -40,12 +40,14 @@ class Demo:
         """Raises CannotRun when the platform refuses what the demo creates."""
         dsn = postgres.dsn(self._places, postgres.DEMO_DATABASE)
         api = Api(str(endpoints["api"]), str(endpoints["access_key_id"]), str(endpoints["access_key_secret"]))
-        logging.getLogger().addHandler(_Troubles(self._view))
         rows = await table.create(dsn)
         try:
             rooms = await house.ensure(api, self._places, dsn)
         except (ApiError, httpx.HTTPError) as error:
             raise CannotRun(f"The demo could not be set up: {error}") from error
+        logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it says, `status` shows
+        troubles = _Troubles(self._view)
+        logging.getLogger().addHandler(troubles)
         devices = [Device(room, self._on_command, self._on_connection) for room in rooms]
         self._view.introduction(rooms, rows, str(endpoints["metrics"]))
         host, _, port = str(endpoints["mqtt"]).rpartition(":")
@@ -60,6 +62,7 @@ class Demo:
                 tasks.create_task(self._look_for_late())
         finally:
             self._quiet = True
+            logging.getLogger().removeHandler(troubles)
             await asyncio.gather(*(device.disconnect() for device in devices), return_exceptions=True)
             await api.close()
 

@@ -1,9 +1,9 @@
 """What the demo shows: an introduction once, then a line for everything that happens, coloured on a terminal.
 
-14:02:07  ▲ kitchen     21.4 °C  48 %
-          └ rule keep_readings wrote row 17…  21.4  °C  48 %      9 ms
-14:02:08  ▼ garage      fan on                     Pub accepted    3 ms
-          └ garage received it                                     5 ms
+14:02:07  ▲ kitchen     21.4 °C   48 %
+          └ kitchen     rule keep_readings wrote row …1763:  21.4 °C   48 %      9.1 ms
+14:02:08  ▼ garage      fan on
+          └ garage      received it                                              5.0 ms
 """
 
 from datetime import datetime
@@ -38,33 +38,31 @@ class View:
         self._console.print()
 
     def up(self, name: str, temperature: float, humidity: float) -> None:
-        self._line(
-            self._now(), ("▲ ", "bold cyan"), (f"{name:{NAME}}", "cyan"), (_climate(temperature, humidity), "bold")
-        )
+        self._line(self._now(), ("▲ ", "bold cyan"), _name(name, "cyan"), (_climate(temperature, humidity), "bold"))
 
     def row(self, row: Row, milliseconds: float) -> None:
-        wrote = f"wrote row {row.message_id} "
         self._line(
-            self._below(),
+            *self._below(row.device, "cyan"),
             ("rule ", "dim"),
-            (f"{house.RULE} ", "magenta"),
-            (wrote, "green"),
+            (house.RULE, "magenta"),
+            (" wrote ", "dim"),
+            (f"row …{row.message_id % 10_000:04}:  ", "green"),
             (_climate(row.temperature, row.humidity), "green"),
             milliseconds=milliseconds,
         )
 
     def row_is_late(self, name: str, seconds: float) -> None:
-        self._line(self._below(), (f"the row of {name} is not there after {seconds:.0f} s", "bold yellow"))
+        self._line(*self._below(name, "cyan"), (f"no row after {seconds:.0f} s", "bold yellow"))
 
     def command(self, name: str, words: str) -> None:
-        self._line(self._now(), ("▼ ", "bold yellow"), (f"{name:{NAME}}", "yellow"), (words, "bold"))
+        self._line(self._now(), ("▼ ", "bold yellow"), _name(name, "yellow"), (words, "bold"))
 
     def received(self, name: str, milliseconds: float) -> None:
-        self._line(self._below(), (f"{name} received it", "yellow"), milliseconds=milliseconds)
+        self._line(*self._below(name, "yellow"), ("received it", "yellow"), milliseconds=milliseconds)
 
     def connection(self, name: str, connected: bool) -> None:
         words = ("● ", "green", "connected") if connected else ("○ ", "red", "disconnected")
-        self._line(self._now(), (words[0], words[1]), (f"{name:{NAME}}", words[1]), (words[2], ""))
+        self._line(self._now(), (words[0], words[1]), _name(name, words[1]), (words[2], ""))
 
     def trouble(self, sentence: str) -> None:
         self._line(self._now(), ("! ", "bold red"), (sentence, "yellow"))
@@ -80,8 +78,8 @@ class View:
     def _now(self) -> tuple[str, str]:
         return f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"
 
-    def _below(self) -> tuple[str, str]:
-        return " " * INDENT + "└ ", "dim"
+    def _below(self, name: str, style: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (" " * INDENT + "└ ", "dim"), _name(name, style)
 
     def _labelled(self, label: str, text: str, style: str) -> Text:
         lines = text.split("\n")
@@ -89,5 +87,9 @@ class View:
         return Text.assemble((f"{label:{INDENT}}", "dim"), (indented, style))
 
 
+def _name(name: str, style: str) -> tuple[str, str]:
+    return f"{name:{NAME}}", style
+
+
 def _climate(temperature: float, humidity: float) -> str:
-    return f"{temperature:5.1f} °C  {humidity:3.0f} %"
+    return f"{temperature:4.1f} °C  {humidity:3.0f} %"
