@@ -1,6 +1,7 @@
 """A client to a running device-registry, in the words of its tests."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,17 @@ class Registry:
     settings: Settings
 
     async def product(self, name: str = "", **members: object) -> pb.Product:
-        product = pb.Product(name=name or f"p_{secrets.token_hex(6)}", data_format=1, **members)  # type: ignore[arg-type]
+        product = pb.Product(name=name or f"p_{secrets.token_hex(6)}", data_format=1)
+        product.MergeFrom(pb.Product(**members))  # type: ignore[arg-type]  # wrong ones are for the service to refuse
         return (await self.stub.CreateProduct(pb.CreateProductRequest(product=product))).product
 
     async def register(self, product_key: str, name: str = "", **members: str) -> Identity:
-        request = pb.RegisterDeviceRequest(product_key=product_key, device_name=name, **members)  # type: ignore[arg-type]
+        request = pb.RegisterDeviceRequest(product_key=product_key, device_name=name, **members)
         device = (await self.stub.RegisterDevice(request)).device
         return Identity(device.device.product_key, device.device.device_name, device.device_secret)
 
-    async def device(self, identity: Identity, **options: bool) -> pb.Device | None:
-        request = pb.GetDevicesRequest(refs=[ref(identity)], with_secrets=options.get("with_secrets", False))
+    async def device(self, identity: Identity, *, with_secrets: bool = False) -> pb.Device | None:
+        request = pb.GetDevicesRequest(refs=[ref(identity)], with_secrets=with_secrets)
         (found,) = (await self.stub.GetDevices(request)).devices
         return found.device if found.found else None
 
@@ -48,3 +50,6 @@ class Registry:
     async def policy(self, product_key: str) -> pb.ProductPolicy:
         request = pb.GetProductPoliciesRequest(product_keys=[product_key])
         return (await self.stub.GetProductPolicies(request)).policies[0]
+
+
+StartRegistry = Callable[..., Awaitable[Registry]]

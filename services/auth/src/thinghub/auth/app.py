@@ -46,7 +46,7 @@ RETRY_S = 1.0
 async def serve(settings: Settings, runtime: Runtime) -> None:
     ring = load_master_keys(settings)
     parts = Parts(runtime)
-    postgres = Postgres.open(settings.postgres_dsn, settings.postgres_schema)
+    postgres = Postgres.open(settings.postgres_dsn, settings.postgres_schema, migrations=MIGRATIONS)
     redis = await open_redis(settings.redis_url, settings.redis_prefix)
     store = PostgresDeviceCredentials(postgres)
     cache = RedisCredentialCache(redis, int(settings.cache_days * 86400))
@@ -71,7 +71,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             parts.rpc.ok()
-            tasks.create_task(postgres.watch(parts.postgres, MIGRATIONS))
+            tasks.create_task(postgres.watch(parts.postgres))
             tasks.create_task(_watch_redis(redis, parts.redis))
             tasks.create_task(_start(parts, keyring, settings, runtime))
             tasks.create_task(repair.run())

@@ -1,0 +1,30 @@
+"""The connection gateways over gRPC: any one takes the call and forwards it."""
+
+import grpc
+
+from thinghub.device_registry.adapters.auth_client import plainly
+from thinghub.device_registry.domain.devices import DeviceId
+from thinghubpb.device.v1 import device_pb2
+from thinghubpb.gateway.v1 import gateway_pb2 as pb
+from thinghubpb.gateway.v1 import gateway_pb2_grpc
+
+LIFT = -1  # KickTarget.bar_seconds: negative lifts an earlier bar
+
+
+class GatewayConnections:
+    """Implements `Connections`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
+
+    async def bar(self, device: DeviceId, seconds: int, reason: str) -> None:
+        await self._kick(device, seconds, reason)
+
+    async def unbar(self, device: DeviceId) -> None:
+        await self._kick(device, LIFT, "enabled")
+
+    async def _kick(self, device: DeviceId, bar_seconds: int, reason: str) -> None:
+        name = device_pb2.DeviceId(product_key=device.product_key, device_name=device.device_name)
+        target = pb.KickTarget(device=name, reason=reason, bar_seconds=bar_seconds)
+        async with plainly("the connection gateway"):
+            await self._gateway.Kick(pb.KickRequest(targets=[target]))

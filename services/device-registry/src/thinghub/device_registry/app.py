@@ -1,0 +1,136 @@
+"""device-registry, put together.
+
+    gRPC ── Instances, Products, Devices ── PostgreSQL, one transaction a change ── outbox
+         │                            └── auth (secrets), connection-gateway (sessions)
+         └─ PolicyReader ── PostgreSQL, or the copies in Redis
+    Outbox ── device.lifecycle, control
+    LifecycleConsumer <── device.lifecycle ── Projection ── device_status
+
+Ready while PostgreSQL is there, once the bus topics were seen. Without the bus announcements wait in the outbox and the
+projection stands still; without Redis policies are not copied.
+"""
+
+import asyncio
+import time
+from typing import Never
+
+from thinghub.common.bus import open_bus
+from thinghub.common.bus.port import Bus, TopicMissing
+from thinghub.common.errors import Fault
+from thinghub.common.postgres import Postgres
+from thinghub.common.redis import Redis, RedisUnavailable, open_redis
+from thinghub.common.rpc import channel, serve_rpc
+from thinghub.common.runtime import Component, Runtime
+from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE
+from thinghub.device_registry.adapters.auth_client import AuthCredentials
+from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
+from thinghub.device_registry.adapters.gateway_client import GatewayConnections
+from thinghub.device_registry.adapters.metrics import CountedStatuses
+from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
+from thinghub.device_registry.adapters.postgres_store import PostgresStore
+from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
+from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
+from thinghub.device_registry.entrypoints.rpc import RegistryRpc
+from thinghub.device_registry.service.devices import Devices
+from thinghub.device_registry.service.instances import Instances
+from thinghub.device_registry.service.outbox import Outbox
+from thinghub.device_registry.service.policies import PolicyReader
+from thinghub.device_registry.service.products import Products
+from thinghub.device_registry.service.projection import Projection
+from thinghub.device_registry.settings import Settings
+from thinghubpb.registry.v1 import registry_pb2_grpc
+
+MIGRATIONS = "thinghub.device_registry.migrations"
+GROUP = "device-registry"
+CHECK_S = 1.0
+
+
+async def serve(settings: Settings, runtime: Runtime) -> None:
+    parts = Parts(runtime)
+    postgres = Postgres.open(settings.postgres_dsn, settings.postgres_schema, migrations=MIGRATIONS)
+    redis = await open_redis(settings.redis_url, settings.redis_prefix)
+    bus = await open_bus(settings.bus_url, settings.bus_prefix, runtime)
+    auth, gateway = channel(settings.auth_target, runtime), channel(settings.gateway_target, runtime)
+    policies = PostgresPolicies(postgres)
+    reader = PolicyReader(policies, RedisPolicyCache(redis), runtime.log)
+    outbox = Outbox(PostgresOutbox(postgres), policies, reader, BusAnnouncer(bus), clock_ms, runtime.log)
+    store = PostgresStore(postgres, outbox.wake)
+    credentials = AuthCredentials(auth)
+    counts = CountedStatuses(runtime.metrics)
+    consumer = LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log)
+    rpc = RegistryRpc(
+        Instances(store, clock_ms),
+        Products(store, credentials, clock_ms, settings.products_per_instance),
+        Devices(store, credentials, GatewayConnections(gateway), clock_ms, runtime.log),
+        reader,
+    )
+    try:
+        async with (
+            serve_rpc(
+                settings.rpc_listen,
+                lambda server: registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server),
+                runtime,
+            ),
+            asyncio.TaskGroup() as tasks,
+        ):
+            parts.rpc.ok()
+            tasks.create_task(postgres.watch(parts.postgres))
+            tasks.create_task(_watch_redis(redis, parts.redis))
+            tasks.create_task(_watch_bus(bus, parts))
+            tasks.create_task(outbox.run())
+            tasks.create_task(_project(bus, parts, consumer))
+    finally:
+        await auth.close(None)
+        await gateway.close(None)
+        await bus.close()
+        await redis.close()
+        await postgres.close()
+
+
+class Parts:
+    def __init__(self, runtime: Runtime) -> None:
+        self.topics_seen = asyncio.Event()
+        self.rpc: Component = runtime.health.component(runtime.service, "rpc")
+        self.postgres: Component = runtime.health.component(runtime.service, "postgres")
+        self.topics: Component = runtime.health.component(runtime.service, "bus topics")
+        self.bus: Component = runtime.health.component(runtime.service, "bus", required=False)
+        self.redis: Component = runtime.health.component(runtime.service, "redis", required=False)
+
+
+async def _project(bus: Bus, parts: Parts, consumer: LifecycleConsumer) -> Never:
+    """Joins once the topics are there, so that a first start without them waits instead of failing."""
+    await parts.topics_seen.wait()
+    await bus.consume(GROUP, [DEVICE_LIFECYCLE], consumer)
+
+
+async def _watch_bus(bus: Bus, parts: Parts) -> Never:
+    """`bus topics` stays ok once it was: what the registry answers needs no bus."""
+    while True:
+        try:
+            await bus.ping()
+            for topic in () if parts.topics.is_ok else (DEVICE_LIFECYCLE, CONTROL):
+                await bus.partitions(topic)
+            parts.bus.ok()
+            parts.topics.ok()
+            parts.topics_seen.set()
+        except TopicMissing as error:
+            parts.topics.fail(f"{error.message}; `thinghub admin topics` creates them")
+        except Fault as error:
+            parts.bus.fail(error.message)
+            if not parts.topics.is_ok:
+                parts.topics.fail("the bus is away")
+        await asyncio.sleep(CHECK_S)
+
+
+async def _watch_redis(redis: Redis, component: Component) -> Never:
+    while True:
+        try:
+            await redis.ping()
+            component.ok()
+        except RedisUnavailable as error:
+            component.fail(error.message)
+        await asyncio.sleep(CHECK_S)
+
+
+def clock_ms() -> int:
+    return time.time_ns() // 1_000_000
