@@ -65,6 +65,8 @@ pub struct Conn {
     pub paused: u8,
     /// The socket may hold more to read.
     pub readable: bool,
+    /// The peer has ended its direction. With edges, its end is not announced again: read until it shows.
+    pub ended: bool,
     pub queued: bool,
     pub dirty: bool,
     pub keep_alive_s: u16,
@@ -101,6 +103,7 @@ impl Conn {
             acks: Acks::default(),
             paused: 0,
             readable: false,
+            ended: false,
             queued: false,
             dirty: false,
             keep_alive_s: 0,
@@ -145,7 +148,7 @@ impl Conn {
             Transport::Tls(tls) => fill_tls(&mut self.stream, tls, buffer),
             _ => match read(&mut self.stream, buffer) {
                 Ok(0) => Fill::Eof,
-                Ok(count) => Fill::Data(count, count == buffer.len()),
+                Ok(count) => Fill::Data(count, self.ended || count == buffer.len()),
                 Err(error) => failure(&error),
             },
         }

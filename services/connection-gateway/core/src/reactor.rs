@@ -150,8 +150,10 @@ impl Reactor {
                 Token(index) if index < 1 << 32 => self.accept(index - 1),
                 Token(number) => {
                     let key = Key::from_number(number as u64);
-                    let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                    self.guarded(key, |reactor| reactor.socket_event(key, readable, event.is_writable()));
+                    let ended = event.is_read_closed() || event.is_error();
+                    self.guarded(key, |reactor| {
+                        reactor.socket_event(key, event.is_readable(), event.is_writable(), ended);
+                    });
                 }
             }
         }
@@ -245,14 +247,15 @@ impl Reactor {
         self.schedule(key);
     }
 
-    fn socket_event(&mut self, key: Key, readable: bool, writable: bool) {
+    fn socket_event(&mut self, key: Key, readable: bool, writable: bool, ended: bool) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if writable && !conn.out.is_empty() || conn.is_tls() {
             self.mark_dirty(key);
         }
-        if readable {
+        if readable || ended {
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.readable = true;
+                conn.ended |= ended;
             }
             self.read(key);
         }

@@ -123,6 +123,17 @@ def test_disconnect_ends_the_session(gateway: Gateway) -> None:
     assert (closed.handle, closed.reason) == (handle, "client")
 
 
+def test_end_of_a_connection_that_just_sent_something_is_seen(gateway: Gateway) -> None:
+    """The end often arrives together with the last bytes and is announced once for both."""
+    device, _ = gateway.device()
+    for _ in range(300):
+        Device(gateway.port).send(connect_packet()[:9]).close()
+    device.send(publish_packet("/pk/dev/user/update", b"last")).close()
+    assert gateway.messages(1)[0].payload == b"last"
+    gateway.counter("closed:eof", 301)
+    assert gateway.core.connections() == 0
+
+
 def test_silent_device_is_closed_after_one_and_a_half_keep_alives(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(keep_alive_min_s=1)
     silent, _ = gateway.device("silent", keep_alive=1)
