@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from tests.support.auth_service import auth_starter
+from tests.support.rule_engine_service import World, world
 from thinghub.common.errors import Unavailable
 from thinghub.common.metrics import Metrics
 from thinghub.common.tracing import Tracing
@@ -93,3 +96,22 @@ async def database(postgres_dsn: str, prefix: str) -> AsyncIterator["asyncpg.Con
 @pytest.fixture
 def database_dsn(postgres_dsn: str, prefix: str) -> str:
     return postgres_dsn.rpartition("/")[0] + "/" + prefix.rstrip(".")
+
+
+@pytest.fixture
+def bus_url(redis_url: str) -> str:
+    return f"streams+{redis_url}"
+
+
+@pytest.fixture
+async def surroundings(
+    postgres_dsn: str, redis_url: str, bus_url: str, prefix: str, tmp_path: Path
+) -> AsyncIterator[World]:
+    """A bus with its topics, auth and a gateway; rule engines are started by the test, in a schema of its own."""
+    name = prefix.strip(".")
+    servers = {"postgres_dsn": postgres_dsn, "redis_url": redis_url, "redis_prefix": prefix}
+    fast = {"refused_seconds": (0.1, 0.2, 0.3), "outage_seconds": 0.5, "hold_seconds": 0.5, "sink_seconds": 1.0}
+    async with auth_starter(tmp_path, postgres_schema=f"auth_{name}", **servers) as start_auth:
+        auth = await start_auth()
+        async with world(tmp_path, auth, bus_url, prefix, postgres_schema=f"rule_{name}", **servers, **fast) as found:
+            yield found

@@ -12,7 +12,6 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from thinghub.common.bus.port import BusRecord
-from thinghub.common.errors import Unavailable
 from thinghub.rule_engine.domain.outputs import Origin, Output
 from thinghub.rule_engine.service.engine import Engine
 from thinghubpb.bus.v1 import retry_pb2
@@ -42,14 +41,16 @@ class Retries:
             await self._engine.retry(outputs, self._refresh)
 
     async def _until(self, due_ms: int) -> None:
-        """Raises Unavailable when the process is stopping: the records stay."""
+        """When the process is stopping the handler ends as if the bus had lost patience with it: the records stay."""
         while (left := due_ms - self._now_ms()) > 0:
             try:
                 async with asyncio.timeout(left / 1000):
                     await self._stopping.wait()
             except TimeoutError:
                 continue
-            raise Unavailable("the rule engine is stopping")
+            if task := asyncio.current_task():
+                task.cancel()
+            await asyncio.sleep(0)
 
 
 def _due(record: retry_pb2.RetryRecord) -> int:

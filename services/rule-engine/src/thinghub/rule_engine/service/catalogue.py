@@ -47,11 +47,17 @@ class Catalogue:
             try:
                 await self.reload()
             except Unavailable as error:
-                log.warning("rules could not be read, the known ones go on: %s", error.message)
-                await asyncio.sleep(min(1.0, self._reload_s))
+                await self._wait_out(error)
                 continue
             await asyncio.sleep(pause_s)
             await self._next()
+
+    async def _wait_out(self, error: Unavailable) -> None:
+        if self.loaded.is_set():
+            log.warning("rules could not be read, the known ones go on: %s", error.message)
+            await asyncio.sleep(min(1.0, self._reload_s))
+        else:
+            await asyncio.sleep(0.05)  # a start; the health of the store says what is missing
 
     async def _next(self) -> None:
         try:

@@ -63,7 +63,7 @@ class Database:
                 taken.terminate()
             raise
         finally:
-            await pool.release(taken, timeout=1)
+            await pool.release(taken)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -104,6 +104,7 @@ class Database:
                 timeout=self._deadline_s,
                 command_timeout=self._deadline_s,
                 max_inactive_connection_lifetime=60,
+                reset=_keep,
                 server_settings={"application_name": "thinghub rule-engine"},
             )
         except (ValueError, asyncpg.InterfaceError):
@@ -145,6 +146,10 @@ class Databases:
 
 def explain(error: BaseException) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+
+
+async def _keep(connection: Connection) -> None:
+    """Instead of a RESET on each return: our statements leave nothing behind, and a frozen server would hold it up."""
 
 
 async def _end(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
