@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from thinghub.api_gateway.entrypoints import openapi, reference
 from thinghub.api_gateway.service.table import OPERATIONS
+
+if TYPE_CHECKING:
+    from conftest import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 
@@ -23,6 +28,12 @@ def test_every_operation_is_in_the_openapi_document() -> None:
         described = document["paths"][operation.rest.path][operation.rest.method.lower()]
         assert described["operationId"] == operation.name
         assert str(operation.rest.status) in described["responses"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_documents_are_served(platform: "Platform") -> None:
+    assert (await platform.http.get("/openapi.json")).json() == openapi.document(OPERATIONS)
+    assert (await platform.http.get("/docs")).status_code == 200
 
 
 def test_every_reference_inside_the_document_resolves() -> None:

@@ -82,6 +82,14 @@ async def test_half_a_request_and_a_silent_peer_are_ended_in_time(platform: "Pla
     assert asyncio.get_running_loop().time() - begun < 15
 
 
+async def test_a_body_that_goes_on_after_its_refusal_is_ended(platform: "Platform") -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n"
+    begun = asyncio.get_running_loop().time()
+    answer = await talk(platform, head, b"x" * 1000)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert asyncio.get_running_loop().time() - begun < 8
+
+
 async def test_two_requests_share_a_connection(platform: "Platform") -> None:
     request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     answer = await talk(platform, request, request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"), pause=0.1)

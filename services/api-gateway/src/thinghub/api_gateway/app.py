@@ -30,6 +30,7 @@ from thinghub.api_gateway.entrypoints.listener import Listener
 from thinghub.api_gateway.entrypoints.protocol import http_config
 from thinghub.api_gateway.service.api import Api
 from thinghub.api_gateway.service.operation import Owners
+from thinghub.api_gateway.service.policies import Policies
 from thinghub.api_gateway.service.table import OPERATIONS
 from thinghub.api_gateway.settings import Settings
 from thinghub.common.redis import open_redis
@@ -53,7 +54,7 @@ async def serve(settings: Settings, runtime: Runtime, bound: Bound | None = None
         stack.push_async_callback(redis.close)
         channels = await _channels(settings, runtime, stack)
         api = Api(_owners(channels, LeasedMessageIds(lease, clock_ms)), settings.call_seconds)
-        app = application(api, OPERATIONS, runtime, settings.host_id)
+        app = application(api, OPERATIONS, runtime, settings.host_id, settings.trust_traceparent)
         listener = Listener(http_config(app), tls, runtime, settings.max_connections, settings.shutdown_seconds / 2)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(lease.hold(parts.message_ids))
@@ -114,12 +115,14 @@ async def _channels(settings: Settings, runtime: Runtime, stack: AsyncExitStack)
 
 def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds) -> Owners:
     auth, registry = channels["auth"], channels["device-registry"]
+    products = RpcProducts(registry)
     return Owners(
         callers=RpcCallers(auth),
         access_keys=RpcAccessKeys(auth),
         secrets=RpcSecrets(auth),
         instances=RpcInstances(registry),
-        products=RpcProducts(registry),
+        products=products,
+        policies=Policies(products, time.monotonic),
         devices=RpcDevices(registry),
         topic_classes=RpcTopicClasses(registry),
         gateways=RpcGateways(channels["connection-gateway"]),

@@ -18,6 +18,7 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_API_GATEWAY_"):
     gateway_target: str = Field("127.0.0.1:9103", description="host:port (a name with all gateways) or unix:///path")
     rules_target: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
     max_connections: int = Field(2000, ge=1, le=100_000)
+    trust_traceparent: bool = Field(False, description="follow the traceparent header that callers send")
     call_seconds: float = Field(15.0, gt=0, le=300, description="bound of one call")
 
     @model_validator(mode="after")

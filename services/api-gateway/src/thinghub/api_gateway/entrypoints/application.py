@@ -18,9 +18,11 @@ from thinghub.common.runtime import Runtime
 STATUS_CODES = {404: "NotFound", 405: "UnsupportedHTTPMethod"}
 
 
-def application(api: Api, operations: tuple[Operation, ...], runtime: Runtime, host_id: str = "") -> FastAPI:
+def application(
+    api: Api, operations: tuple[Operation, ...], runtime: Runtime, host_id: str = "", trust_traceparent: bool = False
+) -> FastAPI:
     """The ASGI application. `/docs` and `/openapi.json` come from the operation table."""
-    observer = Observer(runtime)
+    observer = Observer(runtime, trust_traceparent)
     app = FastAPI(title="Thinghub", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
     document = openapi.document(operations)
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's own way to give another document

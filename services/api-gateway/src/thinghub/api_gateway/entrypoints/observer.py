@@ -1,4 +1,7 @@
-"""Counts and traces calls, by operation and outcome; both faces use it."""
+"""Counts and traces calls, by operation and outcome; both faces use it.
+
+A caller's `traceparent` is followed only where the settings trust it: it would let anybody have every call traced.
+"""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +23,8 @@ class Observation:
 
 
 class Observer:
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, trust_traceparent: bool = False) -> None:
+        self._trust_traceparent = trust_traceparent
         self._tracing = runtime.tracing
         self._calls = runtime.metrics.counter(
             "calls", "API calls by face, action and outcome (ok, refused, failed)", ("face", "action", "outcome")
@@ -33,7 +37,9 @@ class Observer:
         """Counts what happens inside; a Refused that passes through is an outcome."""
         seen = Observation()
         begun = time.perf_counter()
-        with self._tracing.span("api-gateway call", traceparent, {"face": face}) as span:
+        with self._tracing.span(
+            "api-gateway call", traceparent if self._trust_traceparent else "", {"face": face}
+        ) as span:
             try:
                 yield seen
             except Refused as refused:

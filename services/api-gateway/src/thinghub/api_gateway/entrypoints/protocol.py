@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 HEAD_SECONDS = 10.0
 MAX_HEAD = 64 * 1024
+LINGER_SECONDS = 5.0
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -49,6 +50,12 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._reading_head, self._head_bytes = True, 0
+
+    def on_response_complete(self) -> None:
+        """After an answer that came before the whole body, the rest is thrown away, but not for long."""
+        if self.cycle.more_body:
+            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        super().on_response_complete()
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._refuse, b"408 Request Timeout")

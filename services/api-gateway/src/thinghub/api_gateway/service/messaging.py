@@ -15,6 +15,7 @@ from thinghub.api_gateway.domain.values import DeviceId, DeviceRef, Downlink, Ou
 from thinghub.api_gateway.errors import Refused, invalid
 from thinghub.api_gateway.service.model import REST_ONLY, Members, Name, Request, Response, Text, Topic
 from thinghub.api_gateway.service.operation import Call, Operation, Rest
+from thinghub.api_gateway.service.policies import Check
 from thinghub.common.errors import Fault, RemoteFault, Unavailable
 
 MAX_PAYLOAD = 256 * 1024
@@ -86,8 +87,12 @@ async def pub(call: Call, request: PubRequest) -> PubResponse:
     device_name, short_name = device_and_short_name(request.topic_full_name, request.product_key)
     if request.device_name and request.device_name != device_name:
         raise Refused("iot.messagebroker.InvalidFormattedTopicName", "The topic belongs to another device.")
-    policy = await policy_of(call, request.product_key)
-    check_subscribable(request.topic_full_name, short_name, policy.topic_classes)
+
+    def allowed(policy: Policy) -> None:
+        in_instance(call)(policy)
+        check_subscribable(request.topic_full_name, short_name, policy.topic_classes)
+
+    await call.owners.policies.check(request.product_key, allowed)
     message = Downlink(
         DeviceId(request.product_key, device_name), request.topic_full_name, payload, request.qos,
         call.owners.message_ids.next(), request.message_expiry_interval * 1000,
@@ -106,7 +111,7 @@ async def rrpc(call: Call, request: RRpcRequest) -> RRpcResponse:
         raise Refused("iot.messagebroker.InvalidTimeoutValue", f"Timeout is {MIN_RRPC_MS} to {MAX_RRPC_MS} ms.")
     if request.topic and (not request.topic.startswith("/") or any(mark in request.topic for mark in "+#")):
         raise Refused("iot.messagebroker.InvalidFormattedTopicName", "Topic begins with / and has no wildcard.")
-    await policy_of(call, request.product_key)
+    await call.owners.policies.check(request.product_key, in_instance(call))
     device = DeviceId(request.product_key, request.device_name)
     reply = await call.owners.gateways.request(device, payload, request.topic, request.timeout)
     if reply.code is ReplyCode.OFFLINE:
@@ -139,12 +144,14 @@ def decode_payload(text: str) -> bytes:
     return payload
 
 
-async def policy_of(call: Call, product_key: str) -> Policy:
-    """Raises Refused when the product does not exist in the call's instance."""
-    policy = await call.owners.products.policy(product_key)
-    if not policy.found or (call.instance_id and policy.instance_id != call.instance_id):
-        raise Refused("iot.prod.NotExistedProduct", "The product does not exist.")
-    return policy
+def in_instance(call: Call) -> Check:
+    """Refuses a product that does not exist in the call's instance."""
+
+    def check(policy: Policy) -> None:
+        if not policy.found or (call.instance_id and policy.instance_id != call.instance_id):
+            raise Refused("iot.prod.NotExistedProduct", "The product does not exist.")
+
+    return check
 
 
 async def check_exists(call: Call, device: DeviceId) -> None:

@@ -33,6 +33,7 @@ from thinghub.api_gateway.ports import (
     TopicClasses,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
+from thinghub.api_gateway.service.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Owners:
     secrets: Secrets
     instances: Instances
     products: Products
+    policies: Policies
     devices: Devices
     topic_classes: TopicClasses
     gateways: Gateways
