@@ -8,6 +8,7 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_AUTH_"):
+    rpc_listen: str = Field("127.0.0.1:9101", description="host:port or unix:///path")
     master_key_file: str = Field("", description="file of master keys, one <id>:<base64 or hex of 32 bytes> a line")
     master_key: SecretStr = Field(SecretStr(""), description="the same text; the file wins")
     bootstrap_access_key_id: str = Field("", description="first administrator, made when there is none")

@@ -9,6 +9,7 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
+    rpc_listen: str = Field("127.0.0.1:9103", description="host:port or unix:///path")
     mqtt_host: str = "0.0.0.0"
     mqtt_port: int = Field(
         1883, ge=-1, le=65535, description="TCP and TLS, told apart by the first byte; 0 any, -1 none"

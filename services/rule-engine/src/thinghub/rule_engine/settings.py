@@ -6,6 +6,7 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
+    rpc_listen: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC of auth, for secrets that actions name")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC of any connection-gateway, for REPUBLISH")
     max_records: int = Field(16, ge=1, le=1000, description="bus records of a partition taken at once")
