@@ -1,18 +1,21 @@
 """Connection gateways with the real auth, device-registry, Redis, PostgreSQL and bus around them, in one event loop.
 
-A gateway here is the service's own `serve` with settings of the test; several may run side by side, and each may be stopped
-or cut off from Redis by itself.
+A gateway here is the service's own `serve` with settings of the test; several may run side by side, and each may be
+stopped or cut off from Redis by itself.
 """
 
 import asyncio
 import base64
+import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import thinghub.auth.app
 import thinghub.auth.settings
@@ -22,16 +25,24 @@ import thinghub.device_registry.app
 import thinghub.device_registry.settings
 from tests.support.child import free_port
 from tests.support.device import Device
-from tests.support.identity import Identity
+from tests.support.gateway_core import connect_packet
+from tests.support.identity import Identity, Login
 from thinghub.common.bus import open_bus
-from thinghub.common.bus.port import Bus, TopicSpec
+from thinghub.common.bus.port import Bus, BusRecord, TopicSpec
 from thinghub.common.rpc import channel
 from thinghub.common.runtime import Runtime
-from thinghub.device_protocol.bus_topics import specs
+from thinghub.common.settings import load
+from thinghub.device_protocol.bodies import status_topic
+from thinghub.device_protocol.bus_topics import DEVICE_CUSTOM, DEVICE_LIFECYCLE, specs
+from thinghub.device_protocol.records import Message, decode_record
 from thinghubpb.device.v1.device_pb2 import DeviceId
 from thinghubpb.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from thinghubpb.registry.v1 import registry_pb2
 from thinghubpb.registry.v1.registry_pb2_grpc import RegistryServiceStub
+
+if TYPE_CHECKING:
+    from thinghubpb.gateway.v1.gateway_pb2_grpc import GatewayServiceAsyncStub
+    from thinghubpb.registry.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -62,7 +73,7 @@ class Running:
 class RunningGateway(Running):
     mqtt: tuple[str, int]
     target: str
-    rpc: "GatewayServiceStub"
+    rpc: "GatewayServiceAsyncStub"
 
     async def connect(self, identity: Identity, *, ext: int = 0) -> Device:
         return await Device(identity, ext=ext).connect(*self.mqtt)
@@ -76,37 +87,58 @@ class Hub:
         self._shared = shared
         self._running: list[Running] = []
         self._channels = [channel(f"unix://{folder}/registry")]
-        self.registry: RegistryServiceStub = RegistryServiceStub(self._channels[0])
+        self.registry: RegistryServiceAsyncStub = RegistryServiceStub(self._channels[0])
         self.bus = bus
 
     async def start(self) -> None:
-        await self.bus.ensure_topics([TopicSpec(spec.name, spec.partitions, spec.retention_s, spec.groups) for spec in specs()])
-        auth = thinghub.auth.settings.Settings(
+        await self.create_topics(self.prefix)
+        auth = load(
+            thinghub.auth.settings.Settings,
             **self._own("auth"),
             master_key=f"test:{base64.b64encode(secrets.token_bytes(32)).decode()}",
             bootstrap_access_key_id="test",
             bootstrap_access_key_secret=secrets.token_hex(16),
         )
-        registry = thinghub.device_registry.settings.Settings(
+        registry = load(
+            thinghub.device_registry.settings.Settings,
             **self._own("registry"),
             auth_target=f"unix://{self._folder}/auth",
             gateway_target=f"unix://{self._folder}/gateway-0",
         )
-        for name, work in (
-            ("auth", lambda runtime: thinghub.auth.app.serve(auth, runtime)),
-            ("device-registry", lambda runtime: thinghub.device_registry.app.serve(registry, runtime)),
-        ):
-            runtime = Runtime.for_tests(name)
-            service = Running(runtime, asyncio.create_task(work(runtime)))
-            self._running.append(service)
-            await service.ready()
+        await self._start("auth", partial(thinghub.auth.app.serve, auth))
+        await self._start("device-registry", partial(thinghub.device_registry.app.serve, registry))
+
+    async def _start(self, name: str, serve: Callable[[Runtime], Coroutine[None, None, None]]) -> None:
+        runtime = Runtime.for_tests(name)
+        self._running.append(Running(runtime, asyncio.create_task(serve(runtime))))
+        await self._running[-1].ready()
+
+    async def create_topics(self, prefix: str) -> None:
+        bus = await open_bus(self._shared["bus_url"], prefix, Runtime.for_tests("test"))
+        await bus.ensure_topics([TopicSpec(one.name, one.partitions, one.retention_s, one.groups) for one in specs()])
+        await bus.close()
+
+    @property
+    def prefix(self) -> str:
+        return self._shared["bus_prefix"]
+
+    @property
+    def last(self) -> Running:
+        """The service started last, ready or not."""
+        return self._running[-1]
+
+    async def stop_service(self, name: str) -> None:
+        for service in self._running:
+            if service.runtime.service == name:
+                await service.stop()
 
     async def gateway(self, **settings: object) -> RunningGateway:
         """Another gateway; the first is the one that the registry knows."""
         number = sum(isinstance(one, RunningGateway) for one in self._running)
         own = self._own(f"gateway-{number}")
         port = free_port()
-        chosen = thinghub.connection_gateway.settings.Settings(
+        chosen = load(
+            thinghub.connection_gateway.settings.Settings,
             **{
                 **own,
                 "auth_target": f"unix://{self._folder}/auth",
@@ -116,7 +148,7 @@ class Hub:
                 "mqtts_port": -1,
                 "connects_per_minute": 0,
                 **settings,
-            }
+            },
         )
         runtime = Runtime.for_tests("connection-gateway")
         target = f"unix://{self._folder}/gateway-{number}"
@@ -127,8 +159,8 @@ class Hub:
         await started.ready()
         return started
 
-    async def product(self, **members: object) -> str:
-        request = registry_pb2.CreateProductRequest(product=registry_pb2.Product(name=f"p{secrets.token_hex(4)}", **members))
+    async def product(self) -> str:
+        request = registry_pb2.CreateProductRequest(product=registry_pb2.Product(name=f"p{secrets.token_hex(4)}"))
         return (await self.registry.CreateProduct(request)).product.product_key
 
     async def device(self, product_key: str, name: str = "") -> Identity:
@@ -151,22 +183,26 @@ class Hub:
         await self.bus.close()
 
     def _own(self, name: str) -> dict[str, str]:
-        return {**self._shared, "rpc_listen": f"unix://{self._folder}/{name}", "postgres_schema": f"{self._schema}_{name}"}
+        return {
+            **self._shared,
+            "rpc_listen": f"unix://{self._folder}/{name}",
+            "postgres_schema": f"{self._schema}_{name}",
+        }
 
     @property
     def _schema(self) -> str:
-        return self._shared["bus_prefix"].rstrip(".")
+        return self.prefix.rstrip(".")
 
 
 @asynccontextmanager
-async def hub(redis_url: str, postgres_dsn: str, prefix: str) -> AsyncIterator[Hub]:
+async def hub(redis_url: str, postgres_dsn: str, prefix: str, bus_url: str = "") -> AsyncIterator[Hub]:
     """Auth and registry, ready; gateways are started by the test."""
     folder = Path(tempfile.mkdtemp(prefix="th"))
     shared = {
         "redis_url": redis_url,
         "redis_prefix": prefix,
         "postgres_dsn": postgres_dsn,
-        "bus_url": f"streams+{redis_url}",
+        "bus_url": bus_url or f"streams+{redis_url}",
         "bus_prefix": prefix,
     }
     made = Hub(folder, shared, await open_bus(shared["bus_url"], prefix, Runtime.for_tests("test")))
@@ -187,3 +223,95 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 5.0)
     async with asyncio.timeout(seconds):
         while not await check():
             await asyncio.sleep(0.02)
+
+
+class Taps:
+    """Every message that reaches the device topics of the bus, in order."""
+
+    def __init__(self) -> None:
+        self.by_topic: dict[str, list[Message]] = {DEVICE_CUSTOM: [], DEVICE_LIFECYCLE: []}
+
+    async def handle(self, records: Sequence[BusRecord]) -> None:
+        for record in records:
+            self.by_topic[record.topic].extend(decode_record(record.value).messages)
+
+    def custom(self, identity: Identity) -> list[Message]:
+        return [one for one in self.by_topic[DEVICE_CUSTOM] if one.device_name == identity.device_name]
+
+    def statuses(self, identity: Identity) -> list[Message]:
+        topic = status_topic(identity.product_key, identity.device_name)
+        return [one for one in self.by_topic[DEVICE_LIFECYCLE] if one.topic == topic]
+
+    async def custom_many(self, identity: Identity, many: int) -> list[Message]:
+        """Waits for so many custom messages of the device."""
+        await eventually(lambda: _true(len(self.custom(identity)) >= many), 10)
+        return self.custom(identity)
+
+    async def custom_many_within(self, identity: Identity, many: int, seconds: float) -> None:
+        await eventually(lambda: _true(len(self.custom(identity)) >= many), seconds)
+
+    async def status(self, identity: Identity, *expected: str) -> list[Message]:
+        """Waits until these, and no others, were the device's statuses."""
+        await eventually(lambda: _true([_word(one) for one in self.statuses(identity)] == list(expected)), 10)
+        return self.statuses(identity)
+
+
+@asynccontextmanager
+async def tapped(bus: Bus) -> AsyncIterator[Taps]:
+    taps = Taps()
+    task = asyncio.create_task(bus.tail(list(taps.by_topic), taps.handle))
+    await asyncio.sleep(0.2)
+    try:
+        yield taps
+    finally:
+        task.cancel()
+
+
+def _word(message: Message) -> str:
+    return str(json.loads(message.payload)["status"])
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+class MuteDevice:
+    """Connects and then reads nothing and acknowledges nothing."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def connect(cls, identity: Identity, host: str, port: int, ext: int = 0) -> "MuteDevice":
+        reader, writer = await asyncio.open_connection(host, port)
+        login = identity.login(ext=ext)
+        writer.write(connect_packet(login.client_id, login.username, login.password))
+        assert await asyncio.wait_for(reader.readexactly(4), 5) == b"\x20\x02\x00\x00"
+        return cls(reader, writer)
+
+    async def ended(self, seconds: float) -> bool:
+        """Whether the other end closes within this time."""
+        try:
+            await asyncio.wait_for(self._reader.read(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+async def refusal(login: Login, host: str, port: int) -> int:
+    """The return code with which a CONNECT is refused; 0 when it is accepted."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(connect_packet(login.client_id, login.username, login.password))
+        answer = await asyncio.wait_for(reader.readexactly(4), 6)
+        assert answer[:3] == b"\x20\x02\x00"
+        if answer[3]:
+            assert await asyncio.wait_for(reader.read(), 6) == b""
+        return answer[3]
+    finally:
+        writer.close()

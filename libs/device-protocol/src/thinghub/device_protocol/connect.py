@@ -9,7 +9,7 @@ like; all of that is accepted. `timestamp` takes part in the signature and is co
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thinghub.device_protocol.codes import Connack
 from thinghub.device_protocol.signing import SignMethod
@@ -51,7 +51,7 @@ class ConnectClaims:
     ext: int
     ss: bool
     auth_type: str
-    password: str
+    password: str = field(repr=False)
 
     @property
     def device(self) -> str:
