@@ -6,6 +6,7 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_DEVICE_REGISTRY_"):
-    auth_target: str = Field("127.0.0.1:7001", description="gRPC target of auth")
-    gateway_target: str = Field("127.0.0.1:7003", description="gRPC target of the connection-gateways, any or all")
+    rpc_listen: str = Field("127.0.0.1:9102", description="host:port or unix:///path")
+    auth_target: str = Field("127.0.0.1:9101", description="gRPC target of auth")
+    gateway_target: str = Field("127.0.0.1:9103", description="gRPC target of the connection-gateways, any or all")
     products_per_instance: int = Field(0, ge=0, description="0: no limit")
