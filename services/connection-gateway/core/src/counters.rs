@@ -61,6 +61,7 @@ counters! {
     UnknownPuback = "unknown_pubacks",
     PoisonedCommands = "poisoned_commands",
     PoisonedConnections = "poisoned_connections",
+    PoisonedTurns = "poisoned_turns",
     Turns = "turns",
     Naps = "naps",
 }

@@ -239,6 +239,7 @@ impl Core {
         }
         let shared = &self.shared;
         let gauges = [
+            ("running", &shared.running),
             ("connections", &shared.connections),
             ("sessions", &shared.sessions),
             ("records_outstanding", &shared.records_outstanding),

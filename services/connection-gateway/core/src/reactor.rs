@@ -7,7 +7,7 @@
 //! left alone, and remembered as readable.
 //!
 //! Nothing a peer or Python sends may end the thread: a panic while handling a connection closes that connection, a
-//! panic while handling a command is counted.
+//! panic while handling a command is counted, and so is one anywhere else in a turn.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,6 +122,7 @@ impl Reactor {
     /// Runs until the command to stop.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
+        self.shared.running.store(1, Ordering::Relaxed);
         while !self.stopping {
             let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
@@ -130,7 +131,9 @@ impl Reactor {
             }
             self.tell_time();
             self.busy = false;
-            self.turn(&events);
+            if catch_unwind(AssertUnwindSafe(|| self.turn(&events))).is_err() {
+                self.shared.counters.bump(Count::PoisonedTurns);
+            }
             self.shared.counters.bump(Count::Turns);
             if self.busy && self.ready.is_empty() && events.iter().count() < FEW_EVENTS {
                 self.shared.counters.bump(Count::Naps);
@@ -140,6 +143,7 @@ impl Reactor {
         self.close_all("stop");
         self.flush_dirty();
         self.publish();
+        self.shared.running.store(0, Ordering::Relaxed);
     }
 
     fn turn(&mut self, events: &Events) {

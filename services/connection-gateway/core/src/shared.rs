@@ -134,6 +134,8 @@ pub struct Shared {
     pub policies: Mutex<HashMap<String, Arc<Policy>>>,
     pub session_keys: Mutex<Keys>,
     pub counters: Counters,
+    /// 1 while the reactor's thread runs.
+    pub running: AtomicUsize,
     pub connections: AtomicUsize,
     pub sessions: AtomicUsize,
     pub records_outstanding: AtomicUsize,
@@ -167,6 +169,7 @@ impl Shared {
             policies: Mutex::default(),
             session_keys: Mutex::default(),
             counters: Counters::default(),
+            running: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             records_outstanding: AtomicUsize::new(0),

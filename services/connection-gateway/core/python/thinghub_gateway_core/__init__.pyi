@@ -185,7 +185,8 @@ class Core:
     def has_product_policy(self, product_key: str) -> int:
         """Version held, 0 when none."""
 
-    def drop_product_policy(self, product_key: str) -> None: ...
+    def drop_product_policy(self, product_key: str) -> None:
+        """No session of the product is accepted from now on; live ones keep what they have until closed."""
     def listen(self, host: str, port: int, tls: Literal["sniff", "always", "never"]) -> int:
         """Opens a listener and returns its port. `sniff` tells TLS (0x16) from MQTT (0x10) by the first byte.
         Raises OSError."""
@@ -225,7 +226,8 @@ class Core:
     def counters(self) -> dict[str, int]:
         """Monotonic counters and gauges by name, `family:reason` where there are reasons.
 
-        Gauges: connections, sessions, records_outstanding, inflight_bytes (open and uncommitted), local_waiting.
+        Gauges: running (1 while the reactor's thread lives), connections, sessions, records_outstanding, inflight_bytes
+        (open and uncommitted), local_waiting.
         Connections: connections_accepted, accept_refused:{files,max_connections}, accept_errors, connect_requests,
         sessions_accepted, tls_handshakes, tls_resumed, refused_connect:{reason given to reject, protocol_version,
         keep_alive_range, accept_timeout, overloaded}, closed:{reason of Closed; also connect_timeout, no_certificate,
@@ -239,7 +241,8 @@ class Core:
         Downlink: bytes_out, subscribes, unsubscribes, refused_subscribe:{permission,limit,filters},
         subscribe_limit_observed, downlink:{sent,delivered,no_subscriber,offline,timeout,failed}, downlink_quota,
         unknown_pubacks.
-        Reactor: turns, naps, poisoned_commands, poisoned_connections."""
+        Reactor: turns, naps, poisoned_commands, poisoned_connections, poisoned_turns (0 unless the core
+        has a defect)."""
 
     def sessions(self) -> int: ...
     def connections(self) -> int: ...
