@@ -134,3 +134,22 @@ async def test_a_sampled_message_is_traced_from_its_first_byte_to_the_bus(platfo
     assert produce.parent is not None
     assert produce.parent.span_id == receive.context.span_id
     assert message.traceparent == f"00-{receive.context.trace_id:032x}-{receive.context.span_id:016x}-01"
+
+
+async def test_sessions_on_a_redis_cluster(
+    redis_cluster_url: str, redis_url: str, postgres_dsn: str, prefix: str
+) -> None:
+    async with hub(redis_cluster_url, postgres_dsn, prefix, bus_url=f"streams+{redis_url}") as platform:
+        here, there = await platform.gateway(), await platform.gateway()
+        product = await platform.product()
+        identities = [await platform.device(product) for _ in range(8)]
+        async with tapped(platform.bus) as taps:
+            first = [await here.connect(identity) for identity in identities]
+            await asyncio.gather(*(there.connect(identity) for identity in identities))
+            for device in first:
+                await device.wait_closed(5)
+            for identity in identities:
+                await taps.status(identity, "online", "online")
+        request = pb.GetSessionsRequest(devices=[device_id(identity) for identity in identities])
+        located = (await here.rpc.GetSessions(request)).sessions
+        assert all(one.gateway_address.endswith("gateway-1") for one in located)
