@@ -51,12 +51,17 @@ async def _wordy(request: StringValue, context: Any) -> StringValue:
     raise Full("x" * 100_000, detail="y" * 100_000)
 
 
+async def _wordy_abroad(request: StringValue, context: Any) -> StringValue:
+    raise Full("\U0001f331" * 100_000)
+
+
 METHODS: dict[str, Method] = {
     "Echo": _echo,
     "Missing": _missing,
     "Defect": _defect,
     "Slow": _slow,
     "Wordy": _wordy,
+    "WordyAbroad": _wordy_abroad,
 }
 
 
@@ -123,15 +128,14 @@ async def test_a_defect_is_internal_and_tells_nothing(caplog: pytest.LogCaptureF
         assert [record.exc_info is not None for record in caplog.records if "call failed" in record.message] == [True]
 
 
-async def test_a_wordy_fault_still_fits() -> None:
+@pytest.mark.parametrize(("method", "kept"), [("Wordy", "x" * 2000), ("WordyAbroad", "\U0001f331" * 125)])
+async def test_a_wordy_fault_still_fits(method: str, kept: str) -> None:
     async with _serving() as target, channel(target) as dialled:
         with pytest.raises(RemoteFault) as caught:
-            await _stub(dialled, "Wordy")(StringValue())
-        assert (caught.value.kind, caught.value.remote_reason, len(caught.value.message)) == (
-            "ResourceExhausted",
-            "limit",
-            1000,
-        )
+            await _stub(dialled, method)(StringValue())
+        assert (caught.value.kind, caught.value.remote_reason) == ("ResourceExhausted", "limit")
+        assert caught.value.message == kept
+        assert caught.value.details == {}
 
 
 async def test_an_unknown_method_is_a_fault() -> None:
