@@ -99,8 +99,11 @@ def database_dsn(postgres_dsn: str, prefix: str) -> str:
 
 
 @pytest.fixture
-def bus_url(redis_url: str) -> str:
-    return f"streams+{redis_url}"
+def bus_url(request: pytest.FixtureRequest) -> str:
+    """Streams, or `kafka` where a test is parametrized so."""
+    if getattr(request, "param", "streams") == "kafka":
+        return str(request.getfixturevalue("kafka_url"))
+    return f"streams+{request.getfixturevalue('redis_url')}"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from thinghubpb.bus.v1 import retry_pb2
 from thinghubpb.gateway.v1 import gateway_pb2
 from thinghubpb.rule.v1 import rule_pb2
 
+both = pytest.mark.parametrize("bus_url", ["streams", "kafka"], indirect=True)
 Database = Any  # asyncpg names its connection class in stubs only
 
 ROWS = {"dsn_ref": "db", "table": "t", "columns": {"n": "${n}", "device": "${deviceName}"}}
@@ -130,6 +131,7 @@ async def test_actions_are_checked_when_they_are_created(
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
+@both
 async def test_messages_become_rows_once_and_what_is_not_json_is_skipped(
     surroundings: World, database: Database, database_dsn: str
 ) -> None:
@@ -157,6 +159,7 @@ async def test_status_messages_reach_rules_of_topic_type_2(
     await rows_are(database, [7])
 
 
+@both
 async def test_a_rule_starts_and_stops_in_every_process_within_seconds(
     surroundings: World, database: Database, database_dsn: str
 ) -> None:
@@ -215,9 +218,27 @@ async def test_a_gateway_that_cannot_forward_is_asked_four_times(surroundings: W
     assert len(surroundings.gateway.downlinks) == 4
 
 
+async def test_a_stored_rule_that_cannot_run_is_reported_and_stops_no_other(
+    surroundings: World, database: Database, database_dsn: str, postgres_dsn: str
+) -> None:
+    await make_table(surroundings, database, database_dsn)
+    engine = await surroundings.start(reload_seconds=0.2)
+    broken = (await engine.create("broken")).rule_id
+    await engine.start(broken)
+    await engine.running("good", "RDS", ROWS, "n")
+    store = await asyncpg.connect(postgres_dsn, server_settings={"search_path": engine.settings.postgres_schema})
+    await store.execute("UPDATE rules SET select_text = 'newer(x) AS y' WHERE rule_id = $1", broken)
+    await store.close()
+    await until(lambda: engine.count("broken_rules") == 1, "the broken rule is counted")
+    assert engine.count("running_rules") == 1
+    await surroundings.publish([{"n": 1}])
+    await rows_are(database, [1])
+
+
 # -- failures ---------------------------------------------------------------------------------------------------------
 
 
+@both
 async def test_a_refused_row_is_retried_then_dead_and_the_others_are_written(
     surroundings: World, database: Database, database_dsn: str
 ) -> None:

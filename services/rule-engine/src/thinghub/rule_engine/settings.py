@@ -9,8 +9,8 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
     rpc_listen: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC of auth, for secrets that actions name")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC of any connection-gateway, for REPUBLISH")
-    max_records: int = Field(16, ge=1, le=1000, description="bus records of a partition taken at once")
-    queue_outputs: int = Field(10_000, ge=1, description="outputs of one action in flight before more go to the bus")
+    max_records: int = Field(64, ge=1, le=1000, description="bus records of a partition taken at once")
+    queue_outputs: int = Field(50_000, ge=1, description="outputs of one action in flight before more go to the bus")
     batch_outputs: int = Field(1000, ge=1, le=10_000, description="outputs of one action in one sink call")
     hold_seconds: float = Field(
         2.0, gt=0, le=60, description="how long records wait for a sink before outputs are parked"

@@ -134,6 +134,7 @@ VALUES = [
     (r"timestamp('yyyy-MM-dd\'T\'HH:mm:ss.SSS\'Z\'')", "2023-11-15T06:13:20.123Z"),
     ("timestamp('d/M/yy H:m:s')", "15/11/23 6:13:20"),
     ("timestamp('yyyyMMdd Z')", "20231115 +0800"),
+    ("timestamp('{0} ''{d}''')", "{0} {d}"),
     ("concat('a', 'b')", "ab"),
     ("concat(s, '-', n, '-', temp, '-', t)", "text-7-21.5-true"),
     ("concat(deviceName(), missing)", None),

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from thinghub.common.bus.port import BusRecord
 from thinghub.rule_engine.domain.outputs import Origin, Output
-from thinghub.rule_engine.service.engine import Engine
+from thinghub.rule_engine.service.engine import MAX_OUTPUTS, Engine
 from thinghubpb.bus.v1 import retry_pb2
 
 log = logging.getLogger("thinghub.rule_engine.retries")
@@ -36,7 +36,7 @@ class Retries:
         while waiting:
             await self._until(_due(waiting[0]))
             outputs: list[Output] = []
-            while waiting and _due(waiting[0]) <= self._now_ms():
+            while waiting and _due(waiting[0]) <= self._now_ms() and len(outputs) < MAX_OUTPUTS:
                 outputs += map(_output, waiting.popleft().actions)
             await self._engine.retry(outputs, self._refresh)
 

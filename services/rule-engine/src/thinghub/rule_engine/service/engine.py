@@ -11,6 +11,9 @@ from thinghub.rule_engine.service.evaluation import BusMessage, Evaluation, Runn
 from thinghub.rule_engine.service.lanes import Lanes, LiveAction
 from thinghub.rule_engine.service.observation import Observation
 
+# What one caller hands to the lanes at once: a backlog goes to a healthy sink in portions that it can take in time.
+MAX_OUTPUTS = 2000
+
 
 class Engine:
     def __init__(self, lanes: Lanes, observation: Observation) -> None:
@@ -27,9 +30,14 @@ class Engine:
     async def process(self, records: Iterable[Iterable[BusMessage]]) -> None:
         """Raises Unavailable or ResourceExhausted when an output could neither be done nor be parked."""
         outputs: dict[int, list[Output]] = {}
+        count = 0
         for messages in records:
             for action_id, more in self._evaluation.evaluate(messages).items():
                 outputs.setdefault(action_id, []).extend(more)
+                count += len(more)
+            if count >= MAX_OUTPUTS:
+                await self._dispatch(outputs)
+                outputs, count = {}, 0
             await asyncio.sleep(0)  # a record may take milliseconds: others get their turn in between
         await self._dispatch(outputs)
 

@@ -35,7 +35,7 @@ class Bounds:
     """`queued` outputs wait or are under way at most; `batch` go to the sink at once; `hold_s` is how long a caller
     waits for them."""
 
-    queued: int = 10_000
+    queued: int = 50_000
     batch: int = 1000
     hold_s: float = 2.0
 

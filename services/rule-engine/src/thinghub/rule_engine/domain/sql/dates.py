@@ -5,38 +5,36 @@ a pattern never renders something other than it says; text stands between single
 """
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+import time
 
 from thinghub.rule_engine.errors import SqlError
 
-LOCAL = timezone(timedelta(hours=8))
+LOCAL_S = 8 * 3600
 
-Piece = Callable[[datetime], str]
-
-_PIECES: dict[str, Piece] = {
-    "yyyy": lambda t: f"{t.year:04}",
-    "yy": lambda t: f"{t.year % 100:02}",
-    "MM": lambda t: f"{t.month:02}",
-    "M": lambda t: str(t.month),
-    "dd": lambda t: f"{t.day:02}",
-    "d": lambda t: str(t.day),
-    "HH": lambda t: f"{t.hour:02}",
-    "H": lambda t: str(t.hour),
-    "mm": lambda t: f"{t.minute:02}",
-    "m": lambda t: str(t.minute),
-    "ss": lambda t: f"{t.second:02}",
-    "s": lambda t: str(t.second),
-    "SSS": lambda t: f"{t.microsecond // 1000:03}",
-    "S": lambda t: str(t.microsecond // 1000),
-    "Z": lambda t: t.strftime("%z"),
+# Letters to fields of a format string: 0 to 5 are year to second, 6 the year of the century, 7 milliseconds.
+_FIELDS = {
+    "yyyy": "{0:04}",
+    "yy": "{6:02}",
+    "MM": "{1:02}",
+    "M": "{1}",
+    "dd": "{2:02}",
+    "d": "{2}",
+    "HH": "{3:02}",
+    "H": "{3}",
+    "mm": "{4:02}",
+    "m": "{4}",
+    "ss": "{5:02}",
+    "s": "{5}",
+    "SSS": "{7:03}",
+    "S": "{7}",
+    "Z": "+0800",
 }
 _TOKEN = re.compile(r"([A-Za-z])\1*|'((?:[^']|'')*)'|[^A-Za-z']+")
 
 
-def compile_pattern(pattern: str, at: int) -> tuple[str | Piece, ...]:
-    """Raises SqlError at `at` when the pattern has a letter that is not available."""
-    pieces: list[str | Piece] = []
+def compile_pattern(pattern: str, at: int) -> str:
+    """The pattern as a format string for `render`. Raises SqlError at `at` for a letter that is not available."""
+    pieces: list[str] = []
     position = 0
     while position < len(pattern):
         match = _TOKEN.match(pattern, position)
@@ -44,17 +42,19 @@ def compile_pattern(pattern: str, at: int) -> tuple[str | Piece, ...]:
             raise SqlError("a date pattern has a quote that does not close", at)
         pieces.append(_piece(match, at))
         position = match.end()
-    return tuple(pieces)
+    return "".join(pieces)
 
 
-def _piece(match: re.Match[str], at: int) -> str | Piece:
+def _piece(match: re.Match[str], at: int) -> str:
     if match.group(1) is None:
-        return match.group() if match.group(2) is None else match.group(2).replace("''", "'") or "'"
-    if piece := _PIECES.get(match.group()):
-        return piece
-    raise SqlError(f"{match.group()!r} is not available in a date pattern; there are {', '.join(_PIECES)}", at)
+        text = match.group() if match.group(2) is None else match.group(2).replace("''", "'") or "'"
+        return text.replace("{", "{{").replace("}", "}}")
+    if field := _FIELDS.get(match.group()):
+        return field
+    raise SqlError(f"{match.group()!r} is not available in a date pattern; there are {', '.join(_FIELDS)}", at)
 
 
-def render(pieces: tuple[str | Piece, ...], epoch_ms: int) -> str:
-    moment = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)).astimezone(LOCAL)
-    return "".join(piece if isinstance(piece, str) else piece(moment) for piece in pieces)
+def render(template: str, epoch_ms: int) -> str:
+    seconds, milliseconds = divmod(epoch_ms, 1000)
+    moment = time.gmtime(seconds + LOCAL_S)
+    return template.format(*moment[:6], moment[0] % 100, milliseconds)
