@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.platform import free_port
+from tests.support.child import free_port
 
 PATHS = "/usr/sbin:/usr/local/sbin"
 ABSENT = "Mosquitto is not installed (Debian package `mosquitto`), so this run has no peer."

@@ -139,7 +139,7 @@ def counted(platform: Processes) -> dict[str, float]:
 
 
 def total_of(text: str, name: str) -> float:
-    pattern = rf"^thinghub_connection_gateway_{name}_total(?:{{[^}}]*}})? ([0-9.e+]+)$"
+    pattern = rf"^thinghub_connection_gateway_core_{name}_total(?:{{[^}}]*}})? ([0-9.e+]+)$"
     found = re.findall(pattern, text, re.MULTILINE)
     if not found:
         raise LookupError(f"the gateway has no metric {name}")

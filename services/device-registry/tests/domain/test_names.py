@@ -4,12 +4,12 @@ from thinghub.common.errors import InvalidArgument
 from thinghub.device_registry.domain import names
 
 
-@pytest.mark.parametrize("name", ["abcd", "a_-@()", "温度计", "温度", "x" * 30, "Ünïcode", "温" * 30, "テスト製品"])
+@pytest.mark.parametrize("name", ["abcd", "p one", "a_-@()", "温度计", "温度", "x" * 30, "Ünïcode", "温" * 30, "テスト製品"])
 def test_product_names_of_the_contract_are_accepted(name: str) -> None:
     names.check_product_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "abc", "温", "x" * 31, "a b c d", "a/b/c", "abc\x00d", "abc'd", "<script>"])
+@pytest.mark.parametrize("name", ["", "abc", "温", "x" * 31, "a/b/c", "abc\x00d", "abc'd", "<script>"])
 def test_other_product_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         names.check_product_name(name)

@@ -18,7 +18,7 @@ _PRODUCT_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9_@.:-]{4,32}")
 _IOT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INSTANCE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NAME_SIGNS = "_-@()（）"
+_NAME_SIGNS = " _-@()（）"
 MAX_TEXT = 256
 
 
@@ -50,13 +50,13 @@ def check_product_key(product_key: str) -> None:
 
 
 def check_product_name(name: str) -> None:
-    """4 to 30 characters: letters and digits of any script, `_ - @ ( )`. As in the contract a Chinese or Japanese
+    """4 to 30 characters: letters and digits of any script, spaces, `_ - @ ( )`. As in the contract a Chinese or Japanese
     character counts as two towards the least; towards the most it counts as one, which refuses nobody."""
     width = sum(1 if character.isascii() else 2 for character in name)
     if width < 4 or len(name) > 30:
         raise ProductNameInvalid("a product name has 4 to 30 characters")
     if not all(character.isalnum() or character in _NAME_SIGNS for character in name):
-        raise ProductNameInvalid("a product name has letters, digits and _ - @ ( ) only")
+        raise ProductNameInvalid("a product name has letters, digits, spaces and _ - @ ( ) only")
 
 
 def check_device_name(name: str) -> None:
