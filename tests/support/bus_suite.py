@@ -14,7 +14,7 @@ from thinghub.common.bus.kafka import KafkaBus
 from thinghub.common.bus.port import Bus, BusRecord
 from thinghub.common.bus.streams import StreamsBus
 
-PATIENCE = 60.0
+PATIENCE = 45.0
 # A foreign broker may refuse less than 6 s; ours is told to accept it.
 SESSION_SECONDS = 6.0 if os.environ.get("KAFKA_BOOTSTRAP") else 1.5
 GROUP = "readers"

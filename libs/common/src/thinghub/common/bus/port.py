@@ -10,6 +10,9 @@ from typing import Never, Protocol
 
 from thinghub.common.errors import Fault, ResourceExhausted, Unavailable
 
+# Key and value of a record together; an adapter's own framing is not counted.
+MAX_RECORD_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -91,8 +94,9 @@ class Bus(Protocol):
         """`send` and wait. Raises BusFull, RecordTooLarge, TopicMissing, BusUnavailable."""
 
     async def consume(self, group: str, topics: Sequence[str], handler: Handler, *, max_records: int = 500) -> Never:
-        """Joins the group and feeds the handler until cancelled; on cancellation running handlers are given 5 s, offsets
-        are stored and the group is left in order. A new group starts at the oldest record. Outages are waited out."""
+        """Joins the group and feeds the handler until cancelled; on cancellation running handlers are given 5 s,
+        offsets are stored and the group is left in order. A new group starts at the oldest record. Outages, and topics
+        that do not exist yet, are waited out."""
 
     async def tail(self, topics: Sequence[str], handler: Handler) -> Never:
         """Feeds every record from now on, whatever other processes read, until cancelled. Stores no offset; after an
