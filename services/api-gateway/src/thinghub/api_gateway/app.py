@@ -10,7 +10,6 @@ that is away is answered ServiceUnavailable.
 """
 
 import asyncio
-import ssl
 import time
 import uuid
 from collections.abc import Callable
@@ -26,18 +25,18 @@ from thinghub.api_gateway.adapters.reachable import watch
 from thinghub.api_gateway.adapters.registry import RpcDevices, RpcInstances, RpcProducts, RpcTopicClasses
 from thinghub.api_gateway.adapters.rules import RpcRules
 from thinghub.api_gateway.entrypoints.application import application
-from thinghub.api_gateway.entrypoints.listener import Listener
-from thinghub.api_gateway.entrypoints.protocol import http_config
 from thinghub.api_gateway.service.api import Api
 from thinghub.api_gateway.service.operation import Owners
 from thinghub.api_gateway.service.policies import Policies
 from thinghub.api_gateway.service.table import OPERATIONS
 from thinghub.api_gateway.settings import Settings
+from thinghub.common.http.listener import Listener
+from thinghub.common.http.protocol import http_config
+from thinghub.common.http.tls import server_context
 from thinghub.common.redis import open_redis
 from thinghub.common.redis.workers import WorkerLease
 from thinghub.common.rpc import channel
 from thinghub.common.runtime import Component, Runtime
-from thinghub.common.settings import SettingsError
 
 POLL_SECONDS = 0.05
 START_PATIENCE_SECONDS = 30.0
@@ -47,7 +46,7 @@ Bound = Callable[[str, int], None]
 async def serve(settings: Settings, runtime: Runtime, bound: Bound | None = None) -> None:
     """Runs until cancelled. `bound` is told the address of the API port once it accepts connections."""
     parts = Parts(runtime)
-    tls = tls_context(settings)
+    tls = server_context(settings.tls_cert_file, settings.tls_key_file, "the API certificate")
     redis = await open_redis(settings.redis_url, settings.redis_prefix)
     lease = WorkerLease(redis, f"{settings.listen_host}:{settings.listen_port}/{uuid.uuid4().hex}")
     async with AsyncExitStack() as stack:
@@ -83,6 +82,7 @@ class Parts:
             "device-registry": part("device-registry"),
             "connection-gateway": part("connection-gateway"),
             "rule-engine": part("rule-engine"),
+            "shadow": part("shadow"),
         }
 
 
@@ -106,6 +106,7 @@ async def _channels(settings: Settings, runtime: Runtime, stack: AsyncExitStack)
         "device-registry": settings.registry_target,
         "connection-gateway": settings.gateway_target,
         "rule-engine": settings.rules_target,
+        "shadow": settings.shadow_target,
     }
     channels = {name: channel(target, runtime) for name, target in targets.items()}
     for opened in channels.values():
@@ -129,20 +130,6 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         rules=RpcRules(channels["rule-engine"]),
         message_ids=message_ids,
     )
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """None when the port speaks plain HTTP only. Raises SettingsError for files that cannot be used."""
-    if not settings.tls_cert_file:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"the API certificate cannot be used: {error}") from None
-    return context
 
 
 def clock_ms() -> int:

@@ -1,4 +1,4 @@
-"""The API port: HTTP and HTTPS on one socket, told apart by the first byte.
+"""A port that speaks HTTP and HTTPS on one socket, told apart by the first byte.
 
     accept -> wait for the first byte (peeked, 10 s) -> 0x16 is a TLS record: TLS, else plain -> HTTP protocol
 
@@ -20,7 +20,7 @@ from typing import Never
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from thinghub.api_gateway.entrypoints.protocol import BoundedHttp
+from thinghub.common.http.protocol import BoundedHttp
 from thinghub.common.runtime import Runtime
 
 FIRST_BYTE_SECONDS = 10.0
@@ -47,7 +47,7 @@ class Listener:
         self._ended = runtime.metrics.counter(
             "connections_refused", "Connections ended unserved, by reason", ("reason",)
         )
-        runtime.metrics.gauge("connections", "Open API connections").set_function(self._open)
+        runtime.metrics.gauge("connections", "Open HTTP connections").set_function(self._open)
 
     def _open(self) -> float:
         return len(self._state.connections) + len(self._waiting)
