@@ -17,7 +17,7 @@ from tests.support.openapi import Key
 from tests.support.platform import Platform, Service
 from thinghub.all_in_one.embedded import certificates
 
-SERVICES = ("auth", "device-registry", "connection-gateway", "rule-engine", "api-gateway")
+SERVICES = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow", "api-gateway")
 DOWN_SECONDS = 1.0
 
 
@@ -70,8 +70,9 @@ class Processes(Platform):
                 "tls_key_file": str(files.key),
             },
             "rule-engine": named_targets({"auth": rpc["auth"], **later}),
+            "shadow": named_targets(later),
             "api-gateway": {
-                **named_targets({**targets, **later, "rules": rpc["rule-engine"]}),
+                **named_targets({**targets, **later, "rules": rpc["rule-engine"], "shadow": rpc["shadow"]}),
                 "listen_port": str(api_port),
                 "tls_cert_file": str(files.chain),
                 "tls_key_file": str(files.key),

@@ -14,6 +14,7 @@ DAY = 24 * HOUR
 
 DEVICE_CUSTOM = "device.custom"
 DEVICE_LIFECYCLE = "device.lifecycle"
+DEVICE_SHADOW = "device.shadow"
 RULE_RETRY_1S = "rule.retry.1s"
 RULE_RETRY_3S = "rule.retry.3s"
 RULE_RETRY_10S = "rule.retry.10s"
@@ -47,10 +48,20 @@ class Spec:
 
 
 _GATEWAY, _REGISTRY, _RULES = "connection-gateway", "device-registry", "rule-engine"
+_SHADOW = "shadow"
 
 BUS_TOPICS: tuple[BusTopic, ...] = (
     BusTopic(DEVICE_CUSTOM, Category.CUSTOM, "device slot", 8, DAY, (_GATEWAY, _RULES), (_RULES,)),
-    BusTopic(DEVICE_LIFECYCLE, Category.LIFECYCLE, "device slot", 8, DAY, (_GATEWAY, _REGISTRY), (_REGISTRY, _RULES)),
+    BusTopic(
+        DEVICE_LIFECYCLE,
+        Category.LIFECYCLE,
+        "device slot",
+        8,
+        DAY,
+        (_GATEWAY, _REGISTRY),
+        (_REGISTRY, _RULES, _SHADOW),
+    ),
+    BusTopic(DEVICE_SHADOW, Category.SHADOW, "device slot", 8, DAY, (_GATEWAY,), (_SHADOW,)),
     BusTopic(RULE_RETRY_1S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_3S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_10S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),

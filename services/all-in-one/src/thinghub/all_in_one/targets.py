@@ -14,6 +14,8 @@ import thinghub.device_registry.app
 import thinghub.device_registry.settings
 import thinghub.rule_engine.app
 import thinghub.rule_engine.settings
+import thinghub.shadow.app
+import thinghub.shadow.settings
 from thinghub.common.runtime import Serve
 from thinghub.common.settings import ServiceSettings
 
@@ -49,10 +51,16 @@ TARGETS: tuple[Target, ...] = (
         ("auth", "device-registry", "connection-gateway"),
     ),
     Target(
+        "shadow",
+        thinghub.shadow.settings.Settings,
+        thinghub.shadow.app.serve,
+        ("auth", "device-registry", "connection-gateway"),
+    ),
+    Target(
         "api-gateway",
         thinghub.api_gateway.settings.Settings,
         thinghub.api_gateway.app.serve,
-        ("auth", "device-registry", "connection-gateway", "rule-engine"),
+        ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow"),
     ),
 )
 

@@ -7,6 +7,7 @@ import thinghub.auth.settings
 import thinghub.connection_gateway.settings
 import thinghub.device_registry.settings
 import thinghub.rule_engine.settings
+import thinghub.shadow.settings
 from thinghub.all_in_one.embedded import postgres, redis
 from thinghub.all_in_one.embedded.certificates import Certificates
 from thinghub.all_in_one.embedded.keys import AccessKey
@@ -14,17 +15,14 @@ from thinghub.all_in_one.embedded.places import Places
 from thinghub.all_in_one.options import Options
 from thinghub.common.settings import ServiceSettings, load
 
-WITH_RPC = ("auth", "device-registry", "connection-gateway", "rule-engine")
+WITH_RPC = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow")
 
 
 def settings(
     options: Options, places: Places, certificates: Certificates, master_key: Path, access_key: AccessKey
 ) -> dict[str, ServiceSettings]:
     """Every target's settings by name. What is not given here comes from the environment or the default."""
-    rpc = {
-        name: f"unix://{places.socket(name)}"
-        for name in ("auth", "device-registry", "connection-gateway", "rule-engine")
-    }
+    rpc = {name: f"unix://{places.socket(name)}" for name in WITH_RPC}
     redis_url = redis.url(places)
     shared = {
         "redis_url": redis_url,
@@ -70,6 +68,12 @@ def settings(
             auth_target=rpc["auth"],
             gateway_target=rpc["connection-gateway"],
         ),
+        "shadow": load(
+            thinghub.shadow.settings.Settings,
+            **shared,
+            rpc_listen=rpc["shadow"],
+            gateway_target=rpc["connection-gateway"],
+        ),
         "api-gateway": load(
             thinghub.api_gateway.settings.Settings,
             **shared,
@@ -77,6 +81,7 @@ def settings(
             registry_target=rpc["device-registry"],
             gateway_target=rpc["connection-gateway"],
             rules_target=rpc["rule-engine"],
+            shadow_target=rpc["shadow"],
             listen_host=options.host,
             listen_port=options.api_port,
             tls_cert_file=str(certificates.chain),
