@@ -1,17 +1,24 @@
 """Whatever the text, the parser answers or refuses; whatever the tree, the compiled function means what it says."""
 
+import math
+import re
+from collections.abc import Callable
+
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinghub.device_protocol.records import Message
-from thinghub.rule_engine.domain.sql import DeviceMessage, compile_sql, dates, semantics
+from thinghub.rule_engine.domain.sql import DeviceMessage, calls, compile_sql, dates, semantics
 from thinghub.rule_engine.domain.sql.compiler import compile_trees
 from thinghub.rule_engine.domain.sql.tree import (
+    Among,
     Call,
+    Case,
     Chain,
     Compare,
     Field,
+    Like,
     Literal,
     Logic,
     Negate,
@@ -21,13 +28,17 @@ from thinghub.rule_engine.domain.sql.tree import (
 )
 from thinghub.rule_engine.errors import SqlError
 
-MESSAGE = Message(7, "pk", "dn", "/pk/dn/user/x", b"", received_ms=1_700_000_000_000)
+MESSAGE = Message(7, "pk", "dn", "/pk/dn/user/x", b'{"a":1}', received_ms=1_700_000_000_000)
 # fmt: off
 WORDS = [
-    "a", "b.c", "a[0]", '"x"', '".a[0]"', "'t'", "''", "1", "2.5", "1e3", "AND", "OR", "NOT", "AS", "CASE", "true",
+    "a", "b.c", "a[0]", '"x"', '".a[0]"', "'t'", "''", "1", "2.5", "1e3", "AND", "OR", "NOT", "AS", "true",
+    "CASE", "WHEN", "THEN", "ELSE", "END", "IN", "LIKE",
     "=", "<>", "<", ">=", "+", "-", "*", "/", "%", "(", ")", ",",
 ]
-ODDS = ["topic", "(1)", "concat(", "timestamp()", "'", '"', " ", "\n", "温", "\0", "\\", "[", "]", ".", "$", "!"]
+ODDS = [
+    "topic", "(1)", "concat(", "timestamp()", "payload()", "replace(",
+    "'%a%'", "'", '"', " ", "\n", "温", "\0", "\\", "[", "]", ".", "$", "!",
+]
 # fmt: on
 PIECES = st.sampled_from([*WORDS, *ODDS])
 NAMES = st.sampled_from(["a", "b", "c", "n"])
@@ -48,8 +59,16 @@ LITERALS = st.builds(
     Literal, st.one_of(st.booleans(), st.integers(-9, 9), st.floats(-9, 9), st.sampled_from(["", "a", "7"]))
 )
 PATHS = st.builds(Path, st.lists(st.one_of(NAMES, st.integers(0, 2)), min_size=1, max_size=4).map(tuple), st.booleans())
+PATTERNS = st.lists(st.sampled_from(["", "a", "7", "ab"]), min_size=1, max_size=4).map(tuple)
 CALLS = st.sampled_from(
-    [Call("topic"), Call("topic", (Literal(2),)), Call("deviceName"), Call("messageId"), Call("timestamp")]
+    [
+        Call("payload"),
+        Call("topic"),
+        Call("topic", (Literal(2),)),
+        Call("deviceName"),
+        Call("messageId"),
+        Call("timestamp"),
+    ]
 )
 
 
@@ -64,6 +83,19 @@ def _larger(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
         st.builds(Compare, st.sampled_from(["=", "<>", "<", "<=", ">", ">="]), inner, inner),
         st.builds(Logic, st.sampled_from(["AND", "OR"]), pairs),
         st.builds(Call, st.just("concat"), pairs),
+        st.builds(Call, st.sampled_from(["abs", "floor", "lower", "upper"]), st.tuples(inner)),
+        st.builds(Call, st.sampled_from(["mod", "power", "endswith", "startswith"]), st.tuples(inner, inner)),
+        st.builds(Call, st.just("substring"), st.tuples(inner, inner) | st.tuples(inner, inner, inner)),
+        st.builds(Call, st.just("replace"), st.tuples(inner, inner, inner)),
+        st.builds(Among, inner, st.lists(inner | LITERALS, min_size=1, max_size=4).map(tuple), st.booleans()),
+        st.builds(Among, inner, st.lists(LITERALS, min_size=1, max_size=4).map(tuple), st.booleans()),
+        st.builds(Like, inner, PATTERNS, st.booleans()),
+        st.builds(
+            Case,
+            st.none() | inner,
+            st.lists(st.tuples(inner, inner), min_size=1, max_size=4).map(tuple),
+            st.none() | inner,
+        ),
     )
 
 
@@ -141,6 +173,26 @@ def value(node: Node, message: DeviceMessage, payload: object) -> object:
             return all(truths) if node.op == "AND" else any(truths)
         case Call():
             return _call(node, message, payload)
+        case Among():
+            sought = value(node.operand, message, payload)
+            op, every = ("<>", all) if node.negated else ("=", any)
+            return every([_compare(op, sought, value(choice, message, payload)) for choice in node.choices])
+        case Like():
+            text = value(node.operand, message, payload)
+            found = isinstance(text, str) and re.fullmatch(".*".join(map(re.escape, node.pieces)), text, re.DOTALL)
+            return text is not None and (not found if node.negated else bool(found))
+        case Case():
+            return _case(node, message, payload)
+
+
+def _case(node: Case, message: DeviceMessage, payload: object) -> object:
+    for wanted, result in node.branches:
+        tried = value(wanted, message, payload)
+        if node.operand is not None:
+            tried = _compare("=", value(node.operand, message, payload), tried)
+        if tried is True:
+            return value(result, message, payload)
+    return None if node.otherwise is None else value(node.otherwise, message, payload)
 
 
 def _walk(path: Path, payload: object) -> object:
@@ -185,6 +237,50 @@ def _call(call: Call, message: DeviceMessage, payload: object) -> object:
                 if args
                 else message.received_ms
             )
+        case "payload":
+            return message.payload.decode()
+        case "mod":
+            return semantics.modulo(args[0], args[1])
         case "concat":
             return None if None in args else "".join(semantics.to_text(arg) for arg in args)
-    raise AssertionError(call.name)
+    return _CALLS[call.name](*args)
+
+
+def _number(function: Callable[..., object]) -> Callable[..., object]:
+    def called(*args: object) -> object:
+        if not all(type(arg) in (int, float) for arg in args):
+            return None
+        return function(*args)
+
+    return called
+
+
+def _texts(function: Callable[..., object], otherwise: object) -> Callable[..., object]:
+    def called(*args: object) -> object:
+        if not all(type(arg) in (int, float, str) for arg in args):
+            return otherwise
+        return function(*[arg if isinstance(arg, str) else orjson.dumps(arg).decode() for arg in args])
+
+    return called
+
+
+def _substring(text: object, start: object, *end: object) -> object:
+    if not all(type(number) in (int, float) for number in (start, *end)):
+        return None
+    first, last = (max(0, math.trunc(float(str(number)))) for number in (start, end[0] if end else 10**9))
+    return _texts(lambda found: "".join(found[n] for n in range(first, min(last, len(found)))), None)(text)
+
+
+_CALLS: dict[str, Callable[..., object]] = {
+    "abs": _number(lambda n: semantics.bounded(abs(n))),
+    "floor": _number(lambda n: semantics.bounded(math.floor(n))),
+    "power": calls.power,
+    "lower": _texts(lambda text: text.lower(), None),
+    "upper": _texts(lambda text: text.upper(), None),
+    "endswith": _texts(
+        lambda text, part: text[len(text) - len(part) :] == part if len(part) <= len(text) else False, False
+    ),
+    "startswith": _texts(lambda text, part: text[: len(part)] == part, False),
+    "replace": _texts(lambda text, old, new: text if old == "" else new.join(text.split(old)), None),
+    "substring": _substring,
+}

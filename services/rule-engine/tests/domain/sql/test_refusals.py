@@ -24,9 +24,22 @@ SELECT = [
     ("SELECT a", 1, "SELECT is not available"),
     ("a FROM x", 3, "FROM is not available"),
     ("DISTINCT a", 1, "DISTINCT is not available"),
-    ("CASE a WHEN 1 THEN 2 END", 1, "CASE is not available"),
-    ("abs(a) AS x", 1, "the function abs() is not available; there are topic, deviceName"),
-    ("a + abs(b) AS x", 5, "the function abs() is not available"),
+    ("CASE a WHEN 1 THEN 2 END", 1, "add AS and an alias"),
+    ("CASE END AS x", 6, "expected a value, found 'END'"),
+    ("CASE a END AS x", 8, "expected WHEN, found 'END'"),
+    ("CASE a WHEN 1 END AS x", 15, "expected an operator or THEN, found 'END'"),
+    ("CASE a WHEN 1 THEN 2 AS x", 22, "expected an operator or END, found 'AS'"),
+    ("CASE a WHEN 1 THEN 2 ELSE END AS x", 27, "expected a value, found 'END'"),
+    ("CASE a WHEN 1 THEN CASE b WHEN 1 THEN 2 END END AS x", 20, "CASE cannot stand within CASE"),
+    ("CASE concat('a', CASE b WHEN 1 THEN 2 END) WHEN 1 THEN 2 END AS x", 18, "CASE cannot stand within CASE"),
+    ("a WHEN 1", 3, "expected an operator or the end, found 'WHEN'"),
+    ("tan(a) AS x", 1, "the function tan() is not available; there are topic, deviceName"),
+    ("a + tan(b) AS x", 5, "the function tan() is not available"),
+    ("abs() AS x", 1, "abs() takes 1 arguments, not 0"),
+    ("payload('utf-7') AS x", 9, "payload() takes one of the encodings utf-8"),
+    ("payload(a) AS x", 9, "payload() takes one of the encodings utf-8"),
+    ("substring('a', true) AS x", 16, "substring() takes no boolean"),
+    ("a IN (1)", 1, "add AS and an alias"),
     ("count(*) AS x", 7, "expected a value, found '*'"),
     ("deviceName(1) AS x", 1, "deviceName() takes 0 arguments, not 1"),
     ("concat('a') AS x", 1, "concat() takes 2 to 50 arguments, not 1"),
@@ -70,13 +83,21 @@ SELECT = [
 WHERE = [
     ("a =", 4, "expected a value, found the end"),
     ("= 1", 1, "expected a value, found '='"),
-    ("a = 1 = 2", 9, "comparisons cannot follow each other"),
+    ("a = 1 = 2", 7, "comparisons cannot follow each other"),
     ("a == 1", 3, "'==' is not available: write ="),
     ("a != 1", 3, "'!=' is not available: write <>"),
     ("NOT a", 1, "NOT is not available"),
-    ("a NOT IN (1)", 3, "NOT is not available"),
-    ("a IN (1, 2)", 3, "IN is not available: write x = 1 OR x = 2"),
-    ("a LIKE '%x%'", 3, "LIKE is not available"),
+    ("a NOT 1", 3, "NOT is not available: write the opposite comparison"),
+    ("a IN 1", 6, "expected '(' and the values of IN, found '1'"),
+    ("a IN ()", 6, "IN needs at least one value"),
+    ("a NOT IN (1,)", 13, "expected a value"),
+    ("a IN (1, 2", 11, "expected ','"),
+    ("a LIKE 5", 8, "LIKE takes a pattern in single quotes, found '5'"),
+    ("a NOT LIKE b", 12, "LIKE takes a pattern in single quotes, found 'b'"),
+    ("a = 1 IN (2)", 7, "comparisons cannot follow each other"),
+    ("a IN (2) = true", 10, "comparisons cannot follow each other"),
+    ("a LIKE 'x' NOT LIKE 'y'", 12, "comparisons cannot follow each other"),
+    ("a LIKE", 7, "LIKE takes a pattern in single quotes, found the end"),
     ("a IS NULL", 3, "IS is not available: a comparison with a missing value is false"),
     ("a = NULL", 5, "NULL is not available"),
     ("a BETWEEN 1 AND 2", 3, "BETWEEN is not available"),
@@ -116,6 +137,8 @@ def test_where_is_refused(text: str, position: int, reason: str) -> None:
         ".".join("a" * 64) + " AS x",
         "concat('a', " * 98 + "'b'" + ")" * 98 + " AS x",
         "n" + " * n" * 2500 + " AS x",
+        "CASE n" + " WHEN 1 THEN 2" * 700 + " END AS x",
+        "CASE" + " WHEN n > 4 THEN s" * 500 + " ELSE concat(n, n) END AS x",
     ],
 )
 def test_large_but_bounded_text_compiles_and_runs(text: str) -> None:
@@ -128,6 +151,7 @@ class _Message:
     product_key = "pk"
     device_name = "dn"
     topic = "/pk/dn/user/x"
+    payload = b"{}"
     received_ms = 0
 
 

@@ -10,10 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from thinghub.rule_engine.domain.sql import dates, semantics
+from thinghub.rule_engine.domain.sql import calls, dates, semantics
 from thinghub.rule_engine.domain.sql.functions import FUNCTIONS
 from thinghub.rule_engine.domain.sql.parser import parse_select, parse_where
-from thinghub.rule_engine.domain.sql.tree import Call, Chain, Compare, Literal, Logic, Negate, Node, Path, Selection
+from thinghub.rule_engine.domain.sql.tree import (
+    Among,
+    Call,
+    Case,
+    Chain,
+    Compare,
+    Like,
+    Literal,
+    Logic,
+    Negate,
+    Node,
+    Path,
+    Selection,
+)
 
 
 class DeviceMessage(Protocol):
@@ -27,6 +40,8 @@ class DeviceMessage(Protocol):
     def device_name(self) -> str: ...
     @property
     def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
     @property
     def received_ms(self) -> int: ...
 
@@ -68,6 +83,20 @@ _RUNTIME: dict[str, object] = {
     "concat": semantics.concat,
     "topic_level": semantics.topic_level,
     "render_date": dates.render,
+    "one_of": semantics.one_of,
+    "none_of": semantics.none_of,
+    "like": semantics.like,
+    "unlike": semantics.unlike,
+    "payload": calls.payload,
+    "absolute": calls.absolute,
+    "floor": calls.floor,
+    "power": calls.power,
+    "lower": calls.lower,
+    "upper": calls.upper,
+    "replace": calls.replace,
+    "substring": calls.substring,
+    "endswith": calls.endswith,
+    "startswith": calls.startswith,
 }
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -126,7 +155,7 @@ class _Emitter:
 
     def condition(self, node: Node) -> str:
         text = self.value(node)
-        return text if isinstance(node, Compare | Logic) else f"({text} is True)"
+        return text if isinstance(node, Compare | Logic | Among | Like) else f"({text} is True)"
 
     def _spilled(self, text: str) -> str:
         if _nesting(text) < _MAX_DEPTH:
@@ -151,6 +180,42 @@ class _Emitter:
                 return self._compare(node)
             case Logic():
                 return "(" + f" {node.op.lower()} ".join(self.condition(operand) for operand in node.operands) + ")"
+            case Among():
+                return self._among(node)
+            case Like():
+                return f"{'unlike' if node.negated else 'like'}({self.value(node.operand)}, {self.bind(node.pieces)})"
+            case Case():
+                return self._case(node)
+
+    def _among(self, node: Among) -> str:
+        constants = [choice.value for choice in node.choices if isinstance(choice, Literal)]
+        if len(constants) == len(node.choices):
+            others = frozenset(value for value in constants if not isinstance(value, bool))
+            booleans = tuple(value for value in constants if isinstance(value, bool))
+            test = "none_of" if node.negated else "one_of"
+            return f"{test}({self.value(node.operand)}, {self.bind(others)}, {self.bind(booleans)})"
+        value = self._named(node.operand)
+        test, joint = ("different", " and ") if node.negated else ("same", " or ")
+        return "(" + joint.join(f"{test}({value}, {self.value(choice)})" for choice in node.choices) + ")"
+
+    def _case(self, node: Case) -> str:
+        """From the last branch to the first, so that a spilled rest is there before it is named."""
+        if node.operand is None:
+            tests = [self.condition(wanted) for wanted, _ in node.branches]
+        else:
+            value = self._named(node.operand)
+            tests = [f"same({value}, {self.value(wanted)})" for wanted, _ in node.branches]
+        results = [self.value(result) for _, result in node.branches]
+        text = "None" if node.otherwise is None else self.value(node.otherwise)
+        for test, result in zip(reversed(tests), reversed(results), strict=True):
+            text = self._spilled(f"({result} if {test} else {text})")
+        return text
+
+    def _named(self, node: Node) -> str:
+        """The value under a name of its own, for what looks at it several times."""
+        name = self.local()
+        self.line(f"{name} = {self.value(node)}")
+        return name
 
     def _chain(self, node: Chain) -> str:
         text = self.value(node.first)

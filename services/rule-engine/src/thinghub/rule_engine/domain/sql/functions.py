@@ -3,11 +3,12 @@
 `emit` gets the source of each argument and returns source; `m` is the message in the generated function.
 """
 
+import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thinghub.rule_engine.domain.sql import dates
-from thinghub.rule_engine.domain.sql.tree import Call, Literal
+from thinghub.rule_engine.domain.sql.tree import Call, Literal, ValueKind
 from thinghub.rule_engine.errors import SqlError
 
 Bind = Callable[[object], str]
@@ -20,6 +21,7 @@ class Function:
     most: int
     emit: Emit
     check: Callable[[Call], None] = lambda call: None
+    gives: ValueKind = ValueKind.TEXT
 
 
 def _check_level(call: Call) -> None:
@@ -47,15 +49,52 @@ def _emit_timestamp(call: Call, args: Sequence[str], bind: Bind) -> str:
     return f"render_date({bind(dates.compile_pattern(str(pattern.value), pattern.at))}, m.received_ms)"
 
 
+# What devices write and Java knows too; names in any case.
+_ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "gbk", "gb2312", "gb18030", "utf-16", "utf-16le", "utf-16be")
+
+
+def _check_encoding(call: Call) -> None:
+    for arg in call.args:
+        if not isinstance(arg, Literal) or str(arg.value).lower() not in _ENCODINGS:
+            raise SqlError(f"payload() takes one of the encodings {', '.join(_ENCODINGS)}, in single quotes", arg.at)
+
+
+def _emit_payload(call: Call, args: Sequence[str], bind: Bind) -> str:
+    [encoding] = [str(arg.value).lower() for arg in call.args if isinstance(arg, Literal)] or ["utf-8"]
+    return f"payload(m.payload, {bind(codecs.lookup(encoding).name)})"
+
+
+def _check_substring(call: Call) -> None:
+    for arg in call.args:
+        if isinstance(arg, Literal) and isinstance(arg.value, bool):
+            raise SqlError("substring() takes no boolean", arg.at)
+
+
+def _calls(name: str) -> Emit:
+    return lambda call, args, bind: f"{name}({', '.join(args)})"
+
+
 FUNCTIONS: dict[str, Function] = {
     "topic": Function(0, 1, _emit_topic, _check_level),
     "devicename": Function(0, 0, lambda call, args, bind: "m.device_name"),
     "productkey": Function(0, 0, lambda call, args, bind: "m.product_key"),
     "messageid": Function(0, 0, lambda call, args, bind: "str(m.id)"),
     "timestamp": Function(0, 1, _emit_timestamp, _check_pattern),
-    "concat": Function(2, 50, lambda call, args, bind: f"concat({', '.join(args)})"),
+    "concat": Function(2, 50, _calls("concat")),
+    "payload": Function(0, 1, _emit_payload, _check_encoding),
+    "abs": Function(1, 1, _calls("absolute"), gives=ValueKind.NUMBER),
+    "floor": Function(1, 1, _calls("floor"), gives=ValueKind.NUMBER),
+    "mod": Function(2, 2, _calls("modulo"), gives=ValueKind.NUMBER),
+    "power": Function(2, 2, _calls("power"), gives=ValueKind.NUMBER),
+    "lower": Function(1, 1, _calls("lower")),
+    "upper": Function(1, 1, _calls("upper")),
+    "replace": Function(3, 3, _calls("replace")),
+    "substring": Function(2, 3, _calls("substring"), _check_substring),
+    "endswith": Function(2, 2, _calls("endswith"), gives=ValueKind.BOOLEAN),
+    "startswith": Function(2, 2, _calls("startswith"), gives=ValueKind.BOOLEAN),
 }
-NAMES = "topic, deviceName, productKey, messageId, timestamp, concat"
+_SPELLED = {"devicename": "deviceName", "productkey": "productKey", "messageid": "messageId"}
+NAMES = ", ".join(_SPELLED.get(name, name) for name in FUNCTIONS)
 
 
 def check_call(call: Call) -> None:

@@ -1,16 +1,22 @@
 """What kind of value each field of a SELECT gives, as far as the text alone tells: for tables that are made to fit."""
 
-from enum import Enum
-
+from thinghub.rule_engine.domain.sql.functions import FUNCTIONS
 from thinghub.rule_engine.domain.sql.parser import parse_select
-from thinghub.rule_engine.domain.sql.tree import Call, Chain, Compare, Literal, Logic, Negate, Node
+from thinghub.rule_engine.domain.sql.tree import (
+    Among,
+    Call,
+    Case,
+    Chain,
+    Compare,
+    Like,
+    Literal,
+    Logic,
+    Negate,
+    Node,
+    ValueKind,
+)
 
-
-class ValueKind(Enum):
-    TEXT = "text"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    ANY = "any"  # whatever the payload has there
+__all__ = ["ValueKind", "field_kinds"]
 
 
 def field_kinds(select: str) -> dict[str, ValueKind]:
@@ -23,11 +29,17 @@ def field_kinds(select: str) -> dict[str, ValueKind]:
 def _kind(node: Node) -> ValueKind:
     match node:
         case Call():
-            return ValueKind.NUMBER if node.name.lower() == "timestamp" and not node.args else ValueKind.TEXT
+            if node.name.lower() == "timestamp":
+                return ValueKind.TEXT if node.args else ValueKind.NUMBER
+            return FUNCTIONS[node.name.lower()].gives
         case Chain() | Negate():
             return ValueKind.NUMBER
-        case Compare() | Logic():
+        case Compare() | Logic() | Among() | Like():
             return ValueKind.BOOLEAN
+        case Case():
+            results = [result for _, result in node.branches] + ([node.otherwise] if node.otherwise else [])
+            kinds = set(map(_kind, results))
+            return kinds.pop() if len(kinds) == 1 else ValueKind.ANY
         case Literal():
             if isinstance(node.value, bool):
                 return ValueKind.BOOLEAN

@@ -1,18 +1,23 @@
 """Tokens to the tree: a precedence climber whose depth is counted, so that no text can exhaust the stack.
 
 selection  := item (',' item)*                     item := '*' | expression [[AS] alias]
-expression := operand (operator operand)*          OR < AND < = <> < <= > >= < + - < * / %
-operand    := '-' operand | '(' expression ')' | name '(' expression,* ')' | path | number | text | TRUE | FALSE
+expression := operand (operator operand)*          OR < AND < = <> < <= > >= IN LIKE < + - < * / %
+              operand [NOT] IN '(' expression,+ ')'    operand [NOT] LIKE text
+operand    := '-' operand | '(' expression ')' | name '(' expression,* ')' | path | number | text | TRUE | FALSE | case
+case       := CASE [expression] (WHEN expression THEN expression)+ [ELSE expression] END
 """
 
 from thinghub.rule_engine.domain.sql.functions import check_call
 from thinghub.rule_engine.domain.sql.lexer import Kind, Token, tokens
 from thinghub.rule_engine.domain.sql.paths import parse_path
 from thinghub.rule_engine.domain.sql.tree import (
+    Among,
     Call,
+    Case,
     Chain,
     Compare,
     Field,
+    Like,
     Literal,
     Logic,
     Negate,
@@ -26,13 +31,16 @@ MAX_FIELDS = 50
 MAX_NESTING = 100
 MAX_ALIAS = 64
 
-_LEVELS = {"OR": 1, "AND": 2, "=": 3, "<>": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5}
+# fmt: off
+_LEVELS = {
+    "OR": 1, "AND": 2, "=": 3, "<>": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "IN": 3, "LIKE": 3, "NOT": 3,
+    "+": 4, "-": 4, "*": 5, "/": 5, "%": 5,
+}
+# fmt: on
+_TESTS = ("IN", "LIKE", "NOT")
 _COMPARISON = 3
 _UNAVAILABLE = {
     "NOT": "write the opposite comparison",
-    "CASE": "a rule selects fields and filters only",
-    "IN": "write x = 1 OR x = 2",
-    "LIKE": "compare with = or <>",
     "IS": "a comparison with a missing value is false",
     "NULL": "a comparison with a missing value is false",
     "BETWEEN": "write x >= 1 AND x <= 2",
@@ -47,7 +55,7 @@ _UNAVAILABLE = {
     "UNION": "each message is looked at alone",
     "HAVING": "each message is looked at alone",
 }
-_RESERVED = {"AND", "OR", "AS", "WHEN", "THEN", "ELSE", "END", *_UNAVAILABLE}
+_RESERVED = {"AND", "OR", "AS", "IN", "LIKE", "CASE", "WHEN", "THEN", "ELSE", "END", *_UNAVAILABLE}
 
 
 def parse_select(text: str) -> Selection:
@@ -71,6 +79,7 @@ class _Parser:
         self._tokens = found
         self._index = 0
         self._depth = 0
+        self._in_case = False
 
     def selection(self) -> Selection:
         star, fields = False, dict[str, Field]()
@@ -114,7 +123,16 @@ class _Parser:
         """The binary operator that comes next, or empty."""
         token = self._peek
         word = token.text.upper() if token.kind is Kind.NAME else token.text
+        if word == "NOT" and not self._negates(self._tokens[min(self._index + 1, len(self._tokens) - 1)]):
+            return ""
         return word if token.kind in (Kind.OPERATOR, Kind.NAME) and word in _LEVELS else ""
+
+    @staticmethod
+    def _negates(after: Token) -> bool:
+        return after.kind is Kind.NAME and after.text.upper() in ("IN", "LIKE")
+
+    def _is_word(self, word: str) -> bool:
+        return self._peek.kind is Kind.NAME and self._peek.text.upper() == word
 
     def _end(self) -> None:
         if self._peek.kind is not Kind.END:
@@ -135,7 +153,7 @@ class _Parser:
     def _field(self) -> Field:
         start = self._peek.at
         node = self._expression(1)
-        if self._peek.kind is Kind.NAME and self._peek.text.upper() == "AS":
+        if self._is_word("AS"):
             self._take()
             return Field(self._alias(), node, start)
         return Field(_own_name(node, start), node, start)
@@ -154,6 +172,9 @@ class _Parser:
             raise SqlError(f"nested deeper than {MAX_NESTING}", self._peek.at)
         left = self._operand()
         while (level := _LEVELS.get(self._operator(), 0)) >= least:
+            if level == _COMPARISON:
+                left = self._comparison(left)
+                continue
             at, rest = self._peek.at, list[tuple[str, Node]]()
             while _LEVELS.get(operator := self._operator(), 0) == level:
                 self._take()
@@ -161,6 +182,58 @@ class _Parser:
             left = _joined(level, left, rest, at)
         self._depth -= 1
         return left
+
+    def _comparison(self, left: Node) -> Node:
+        """One operator and its right side; a second would have to be joined to it."""
+        operator, at = self._operator(), self._take().at
+        if operator in _TESTS:
+            found = self._test(left, operator, at)
+        else:
+            found = Compare(operator, left, self._expression(_COMPARISON + 1), at)
+        if _LEVELS.get(self._operator()) == _COMPARISON:
+            raise SqlError("comparisons cannot follow each other: join them with AND", self._peek.at)
+        return found
+
+    def _test(self, left: Node, operator: str, at: int) -> Node:
+        negated = operator == "NOT"
+        if negated:
+            operator = self._take().text.upper()
+        if operator == "LIKE":
+            if self._peek.kind is not Kind.TEXT:
+                raise SqlError(f"LIKE takes a pattern in single quotes, found {self._peek.shown()}", self._peek.at)
+            return Like(left, tuple(self._take().text.split("%")), negated, at)
+        if not self._is("("):
+            raise self._unexpected("'(' and the values of IN")
+        start = self._peek.at
+        choices = self._arguments()
+        if not choices:
+            raise SqlError("IN needs at least one value", start)
+        return Among(left, choices, negated, at)
+
+    def _case(self) -> Node:
+        at = self._take().at
+        if self._in_case:
+            raise SqlError("CASE cannot stand within CASE", at)
+        self._in_case = True
+        operand = None if self._is_word("WHEN") else self._expression(1)
+        branches: list[tuple[Node, Node]] = []
+        while self._is_word("WHEN") or not branches:
+            self._word("WHEN")
+            wanted = self._expression(1)
+            self._word("THEN")
+            branches.append((wanted, self._expression(1)))
+        otherwise = None
+        if self._is_word("ELSE"):
+            self._take()
+            otherwise = self._expression(1)
+        self._word("END")
+        self._in_case = False
+        return Case(operand, tuple(branches), otherwise, at)
+
+    def _word(self, word: str) -> None:
+        if not self._is_word(word):
+            raise self._unexpected(f"an operator or {word}" if word != "WHEN" else "WHEN")
+        self._take()
 
     def _operand(self) -> Node:
         token = self._peek
@@ -170,6 +243,8 @@ class _Parser:
             return Literal(self._take().text, token.at)
         if token.kind is Kind.VARIABLE:
             return parse_path(self._take().text, token.at + 1, quoted=True)
+        if self._is_word("CASE"):
+            return self._case()
         if token.kind is Kind.NAME and token.text.upper() not in _RESERVED:
             return self._named(self._take())
         if self._is("-"):
@@ -211,10 +286,6 @@ class _Parser:
 def _joined(level: int, left: Node, rest: list[tuple[str, Node]], at: int) -> Node:
     if level < _COMPARISON:
         return Logic(rest[0][0], (left, *(node for _, node in rest)), at)
-    if level == _COMPARISON:
-        if len(rest) > 1:
-            raise SqlError("comparisons cannot follow each other: join them with AND", rest[1][1].at)
-        return Compare(rest[0][0], left, rest[0][1], at)
     for operator, node in ((rest[0][0], left), *rest):
         _refuse_text(node, operator)
     return Chain(left, tuple(rest), at)

@@ -11,6 +11,7 @@ import orjson
 
 NUMBERS = frozenset((int, float))
 _LEAST, _MOST = -(2**63), 2**64 - 1
+MAX_TEXT = 1 << 20
 
 
 def bounded(value: int | float) -> int | float | None:
@@ -92,11 +93,46 @@ def to_text(value: object) -> str:
 
 
 def concat(*parts: object) -> str | None:
-    """Null when a part is null."""
+    """Null when a part is null, or when the text grows beyond all use."""
     for part in parts:
         if part is None:
             return None
-    return "".join([part if type(part) is str else to_text(part) for part in parts])
+    text = "".join([part if type(part) is str else to_text(part) for part in parts])
+    return text if len(text) <= MAX_TEXT else None
+
+
+def one_of(value: object, choices: frozenset[object], booleans: tuple[bool, ...]) -> bool:
+    """Whether it is the same as one of the constants; `choices` are numbers and texts."""
+    kind = type(value)
+    if kind is bool:
+        return value in booleans
+    return (kind is str or kind in NUMBERS) and value in choices
+
+
+def none_of(value: object, choices: frozenset[object], booleans: tuple[bool, ...]) -> bool:
+    return value is not None and not one_of(value, choices, booleans)
+
+
+def like(value: object, pieces: tuple[str, ...]) -> bool:
+    """The text between the `%` of a pattern, found in order: the first at the beginning, the last at the end."""
+    if type(value) is not str:
+        return False
+    if len(pieces) == 1:
+        return value == pieces[0]
+    first, *middle, last = pieces
+    at, end = len(first), len(value) - len(last)
+    if at > end or not value.startswith(first) or not value.endswith(last):
+        return False
+    for piece in middle:
+        at = value.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
+
+
+def unlike(value: object, pieces: tuple[str, ...]) -> bool:
+    return value is not None and not like(value, pieces)
 
 
 def topic_level(topic: str, number: int) -> str | None:

@@ -1,6 +1,14 @@
 """The tree of a rule's SQL. `at` is the offset of a node's first character in its clause, for messages."""
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class ValueKind(Enum):
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    ANY = "any"  # whatever the payload has there
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,37 @@ class Logic:
     at: int = 0
 
 
-Node = Literal | Path | Call | Negate | Chain | Compare | Logic
+@dataclass(frozen=True, slots=True)
+class Among:
+    """`operand IN (choices)`: the same as one of them; `negated`, different from each."""
+
+    operand: "Node"
+    choices: "tuple[Node, ...]"
+    negated: bool = False
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """`pieces` are the constant texts between the `%` of the pattern: one piece when it has none."""
+
+    operand: "Node"
+    pieces: tuple[str, ...]
+    negated: bool = False
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`CASE operand WHEN value THEN result`, or without operand `CASE WHEN condition THEN result`."""
+
+    operand: "Node | None"
+    branches: "tuple[tuple[Node, Node], ...]"
+    otherwise: "Node | None" = None
+    at: int = 0
+
+
+Node = Literal | Path | Call | Negate | Chain | Compare | Logic | Among | Like | Case
 
 
 @dataclass(frozen=True, slots=True)
