@@ -20,6 +20,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DeviceStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeviceStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeviceStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEVICE_STATUS_UNSPECIFIED: _DeviceStatus.ValueType  # 0
+    DEVICE_STATUS_UNACTIVE: _DeviceStatus.ValueType  # 1
+    DEVICE_STATUS_ONLINE: _DeviceStatus.ValueType  # 2
+    DEVICE_STATUS_OFFLINE: _DeviceStatus.ValueType  # 3
+    DEVICE_STATUS_DISABLED: _DeviceStatus.ValueType  # 4
+
+class DeviceStatus(_DeviceStatus, metaclass=_DeviceStatusEnumTypeWrapper):
+    """As the projection has it: disabled over online over offline, unactive when it never was online."""
+
+DEVICE_STATUS_UNSPECIFIED: DeviceStatus.ValueType  # 0
+DEVICE_STATUS_UNACTIVE: DeviceStatus.ValueType  # 1
+DEVICE_STATUS_ONLINE: DeviceStatus.ValueType  # 2
+DEVICE_STATUS_OFFLINE: DeviceStatus.ValueType  # 3
+DEVICE_STATUS_DISABLED: DeviceStatus.ValueType  # 4
+Global___DeviceStatus: _TypeAlias = DeviceStatus  # noqa: Y015
+
 class _Operation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -554,6 +576,7 @@ class Device(_message.Message):
     PRODUCT_NAME_FIELD_NUMBER: _builtins.int
     NODE_TYPE_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    SN_FIELD_NUMBER: _builtins.int
     iot_id: _builtins.str
     nickname: _builtins.str
     disabled: _builtins.bool
@@ -570,6 +593,8 @@ class Device(_message.Message):
     product_name: _builtins.str
     node_type: _builtins.int
     instance_id: _builtins.str
+    sn: _builtins.str
+    """Serial number, when one was given."""
     @_builtins.property
     def device(self) -> _device_pb2.DeviceId: ...
     def __init__(
@@ -590,10 +615,11 @@ class Device(_message.Message):
         product_name: _builtins.str = ...,
         node_type: _builtins.int = ...,
         instance_id: _builtins.str = ...,
+        sn: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_ms", b"activated_ms", "client_address", b"client_address", "created_ms", b"created_ms", "device", b"device", "device_secret", b"device_secret", "disabled", b"disabled", "epoch", b"epoch", "instance_id", b"instance_id", "iot_id", b"iot_id", "last_online_ms", b"last_online_ms", "modified_ms", b"modified_ms", "nickname", b"nickname", "node_type", b"node_type", "online", b"online", "product_name", b"product_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_ms", b"activated_ms", "client_address", b"client_address", "created_ms", b"created_ms", "device", b"device", "device_secret", b"device_secret", "disabled", b"disabled", "epoch", b"epoch", "instance_id", b"instance_id", "iot_id", b"iot_id", "last_online_ms", b"last_online_ms", "modified_ms", b"modified_ms", "nickname", b"nickname", "node_type", b"node_type", "online", b"online", "product_name", b"product_name", "sn", b"sn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -609,6 +635,7 @@ class RegisterDeviceRequest(_message.Message):
     NICKNAME_FIELD_NUMBER: _builtins.int
     IOT_ID_FIELD_NUMBER: _builtins.int
     DEVICE_SECRET_FIELD_NUMBER: _builtins.int
+    SN_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     product_key: _builtins.str
     device_name: _builtins.str
@@ -617,6 +644,7 @@ class RegisterDeviceRequest(_message.Message):
     iot_id: _builtins.str
     """Given from outside by an import; else empty and generated."""
     device_secret: _builtins.str
+    sn: _builtins.str
     def __init__(
         self,
         *,
@@ -626,10 +654,11 @@ class RegisterDeviceRequest(_message.Message):
         nickname: _builtins.str = ...,
         iot_id: _builtins.str = ...,
         device_secret: _builtins.str = ...,
+        sn: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "device_secret", b"device_secret", "instance_id", b"instance_id", "iot_id", b"iot_id", "nickname", b"nickname", "product_key", b"product_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "device_secret", b"device_secret", "instance_id", b"instance_id", "iot_id", b"iot_id", "nickname", b"nickname", "product_key", b"product_key", "sn", b"sn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -736,6 +765,7 @@ class ListDevicesRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     WITH_SECRETS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     product_key: _builtins.str
     next_token: _builtins.str
@@ -743,6 +773,8 @@ class ListDevicesRequest(_message.Message):
     page: _builtins.int
     page_size: _builtins.int
     with_secrets: _builtins.bool
+    status: Global___DeviceStatus.ValueType
+    """Only devices of this status; by page number only."""
     def __init__(
         self,
         *,
@@ -752,10 +784,11 @@ class ListDevicesRequest(_message.Message):
         page: _builtins.int = ...,
         page_size: _builtins.int = ...,
         with_secrets: _builtins.bool = ...,
+        status: Global___DeviceStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "next_token", b"next_token", "page", b"page", "page_size", b"page_size", "product_key", b"product_key", "with_secrets", b"with_secrets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "next_token", b"next_token", "page", b"page", "page_size", b"page_size", "product_key", b"product_key", "status", b"status", "with_secrets", b"with_secrets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -865,6 +898,415 @@ class DeleteDeviceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteDeviceResponse: _TypeAlias = DeleteDeviceResponse  # noqa: Y015
+
+@_typing.final
+class CountDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    product_key: _builtins.str
+    """Empty: of the whole instance."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        product_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "product_key", b"product_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountDevicesRequest: _TypeAlias = CountDevicesRequest  # noqa: Y015
+
+@_typing.final
+class CountDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    ONLINE_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    devices: _builtins.int
+    online: _builtins.int
+    active: _builtins.int
+    """Were online at least once."""
+    def __init__(
+        self,
+        *,
+        devices: _builtins.int = ...,
+        online: _builtins.int = ...,
+        active: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "devices", b"devices", "online", b"online"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountDevicesResponse: _TypeAlias = CountDevicesResponse  # noqa: Y015
+
+@_typing.final
+class WantedDevice(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    NICKNAME_FIELD_NUMBER: _builtins.int
+    DEVICE_SECRET_FIELD_NUMBER: _builtins.int
+    SN_FIELD_NUMBER: _builtins.int
+    device_name: _builtins.str
+    nickname: _builtins.str
+    device_secret: _builtins.str
+    """Of an import only."""
+    sn: _builtins.str
+    def __init__(
+        self,
+        *,
+        device_name: _builtins.str = ...,
+        nickname: _builtins.str = ...,
+        device_secret: _builtins.str = ...,
+        sn: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "device_secret", b"device_secret", "nickname", b"nickname", "sn", b"sn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WantedDevice: _TypeAlias = WantedDevice  # noqa: Y015
+
+@_typing.final
+class RefusedDevice(_message.Message):
+    """A device that is not made, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RefusedDevice._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: RefusedDevice._Reason.ValueType  # 0
+        REASON_NAME: RefusedDevice._Reason.ValueType  # 1
+        REASON_NICKNAME: RefusedDevice._Reason.ValueType  # 2
+        REASON_SECRET: RefusedDevice._Reason.ValueType  # 3
+        REASON_SN: RefusedDevice._Reason.ValueType  # 4
+        REASON_REPEATED: RefusedDevice._Reason.ValueType  # 5
+        """Given twice, or registered already."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: RefusedDevice.Reason.ValueType  # 0
+    REASON_NAME: RefusedDevice.Reason.ValueType  # 1
+    REASON_NICKNAME: RefusedDevice.Reason.ValueType  # 2
+    REASON_SECRET: RefusedDevice.Reason.ValueType  # 3
+    REASON_SN: RefusedDevice.Reason.ValueType  # 4
+    REASON_REPEATED: RefusedDevice.Reason.ValueType  # 5
+    """Given twice, or registered already."""
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    NICKNAME_FIELD_NUMBER: _builtins.int
+    SN_FIELD_NUMBER: _builtins.int
+    reason: Global___RefusedDevice.Reason.ValueType
+    message: _builtins.str
+    device_name: _builtins.str
+    nickname: _builtins.str
+    sn: _builtins.str
+    def __init__(
+        self,
+        *,
+        reason: Global___RefusedDevice.Reason.ValueType = ...,
+        message: _builtins.str = ...,
+        device_name: _builtins.str = ...,
+        nickname: _builtins.str = ...,
+        sn: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_name", b"device_name", "message", b"message", "nickname", b"nickname", "reason", b"reason", "sn", b"sn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedDevice: _TypeAlias = RefusedDevice  # noqa: Y015
+
+@_typing.final
+class CreateApplicationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    product_key: _builtins.str
+    count: _builtins.int
+    """Or: so many devices with generated names, started at once."""
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___WantedDevice]:
+        """Names to check; the application waits to be started."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        product_key: _builtins.str = ...,
+        devices: _abc.Iterable[Global___WantedDevice] | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "devices", b"devices", "instance_id", b"instance_id", "product_key", b"product_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateApplicationRequest: _TypeAlias = CreateApplicationRequest  # noqa: Y015
+
+@_typing.final
+class CreateApplicationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLY_ID_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    apply_id: _builtins.int
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedDevice]: ...
+    def __init__(
+        self,
+        *,
+        apply_id: _builtins.int = ...,
+        refused: _abc.Iterable[Global___RefusedDevice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_id", b"apply_id", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateApplicationResponse: _TypeAlias = CreateApplicationResponse  # noqa: Y015
+
+@_typing.final
+class StartApplicationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    APPLY_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    product_key: _builtins.str
+    apply_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        product_key: _builtins.str = ...,
+        apply_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_id", b"apply_id", "instance_id", b"instance_id", "product_key", b"product_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartApplicationRequest: _TypeAlias = StartApplicationRequest  # noqa: Y015
+
+@_typing.final
+class StartApplicationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartApplicationResponse: _TypeAlias = StartApplicationResponse  # noqa: Y015
+
+@_typing.final
+class GetApplicationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    APPLY_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    product_key: _builtins.str
+    apply_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        product_key: _builtins.str = ...,
+        apply_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_id", b"apply_id", "instance_id", b"instance_id", "product_key", b"product_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetApplicationRequest: _TypeAlias = GetApplicationRequest  # noqa: Y015
+
+@_typing.final
+class GetApplicationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[GetApplicationResponse._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: GetApplicationResponse._State.ValueType  # 0
+        STATE_CHECKED: GetApplicationResponse._State.ValueType  # 1
+        STATE_RUNNING: GetApplicationResponse._State.ValueType  # 2
+        STATE_DONE: GetApplicationResponse._State.ValueType  # 3
+        STATE_FAILED: GetApplicationResponse._State.ValueType  # 4
+        """Over, and no device was made."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    STATE_UNSPECIFIED: GetApplicationResponse.State.ValueType  # 0
+    STATE_CHECKED: GetApplicationResponse.State.ValueType  # 1
+    STATE_RUNNING: GetApplicationResponse.State.ValueType  # 2
+    STATE_DONE: GetApplicationResponse.State.ValueType  # 3
+    STATE_FAILED: GetApplicationResponse.State.ValueType  # 4
+    """Over, and no device was made."""
+
+    STATE_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    state: Global___GetApplicationResponse.State.ValueType
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names made so far; before the start, those that can be."""
+
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedDevice]: ...
+    def __init__(
+        self,
+        *,
+        state: Global___GetApplicationResponse.State.ValueType = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        refused: _abc.Iterable[Global___RefusedDevice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "refused", b"refused", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetApplicationResponse: _TypeAlias = GetApplicationResponse  # noqa: Y015
+
+@_typing.final
+class ListApplicationDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    APPLY_ID_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    WITH_SECRETS_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    apply_id: _builtins.int
+    page: _builtins.int
+    page_size: _builtins.int
+    with_secrets: _builtins.bool
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        apply_id: _builtins.int = ...,
+        page: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        with_secrets: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_id", b"apply_id", "instance_id", b"instance_id", "page", b"page", "page_size", b"page_size", "with_secrets", b"with_secrets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApplicationDevicesRequest: _TypeAlias = ListApplicationDevicesRequest  # noqa: Y015
+
+@_typing.final
+class ListApplicationDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
+        """Made so far, in the order of the application. Devices deleted since are left out of a page, not of the total."""
+
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[Global___Device] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApplicationDevicesResponse: _TypeAlias = ListApplicationDevicesResponse  # noqa: Y015
+
+@_typing.final
+class ImportDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    product_key: _builtins.str
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___WantedDevice]: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        product_key: _builtins.str = ...,
+        devices: _abc.Iterable[Global___WantedDevice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "instance_id", b"instance_id", "product_key", b"product_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportDevicesRequest: _TypeAlias = ImportDevicesRequest  # noqa: Y015
+
+@_typing.final
+class ImportDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLY_ID_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    apply_id: _builtins.int
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedDevice]: ...
+    def __init__(
+        self,
+        *,
+        apply_id: _builtins.int = ...,
+        refused: _abc.Iterable[Global___RefusedDevice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_id", b"apply_id", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportDevicesResponse: _TypeAlias = ImportDevicesResponse  # noqa: Y015
 
 @_typing.final
 class TopicClass(_message.Message):

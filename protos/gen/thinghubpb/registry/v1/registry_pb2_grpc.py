@@ -95,6 +95,36 @@ class RegistryServiceStub:
                 request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceResponse.FromString,
                 _registered_method=True)
+        self.CountDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/CountDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesResponse.FromString,
+                _registered_method=True)
+        self.CreateApplication = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/CreateApplication',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationResponse.FromString,
+                _registered_method=True)
+        self.StartApplication = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/StartApplication',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationResponse.FromString,
+                _registered_method=True)
+        self.GetApplication = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/GetApplication',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationResponse.FromString,
+                _registered_method=True)
+        self.ListApplicationDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/ListApplicationDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesResponse.FromString,
+                _registered_method=True)
+        self.ImportDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.RegistryService/ImportDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesResponse.FromString,
+                _registered_method=True)
         self.CreateTopicClass = channel.unary_unary(
                 '/thinghubpb.registry.v1.RegistryService/CreateTopicClass',
                 request_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateTopicClassRequest.SerializeToString,
@@ -188,6 +218,44 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountDevices(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateApplication(self, request, context):
+        """Many devices at once: an application is stored, then carried out by a worker that survives its process.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartApplication(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetApplication(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApplicationDevices(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportDevices(self, request, context):
+        """Secrets are given, so that they go to auth at once: the devices are registered when this returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateTopicClass(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -269,6 +337,36 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.DeleteDevice,
                     request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceRequest.FromString,
                     response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceResponse.SerializeToString,
+            ),
+            'CountDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesResponse.SerializeToString,
+            ),
+            'CreateApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApplication,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationResponse.SerializeToString,
+            ),
+            'StartApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartApplication,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationResponse.SerializeToString,
+            ),
+            'GetApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApplication,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationResponse.SerializeToString,
+            ),
+            'ListApplicationDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApplicationDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesResponse.SerializeToString,
+            ),
+            'ImportDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesResponse.SerializeToString,
             ),
             'CreateTopicClass': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateTopicClass,
@@ -611,6 +709,168 @@ class RegistryService:
             '/thinghubpb.registry.v1.RegistryService/DeleteDevice',
             thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceRequest.SerializeToString,
             thinghubpb_dot_registry_dot_v1_dot_registry__pb2.DeleteDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/CountDevices',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CountDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/CreateApplication',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.CreateApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/StartApplication',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.StartApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/GetApplication',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.GetApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApplicationDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/ListApplicationDevices',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ListApplicationDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.RegistryService/ImportDevices',
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_registry__pb2.ImportDevicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,14 @@ class RegistryServiceStub:
     ListDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]
     SetDeviceEnabled: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetDeviceEnabledRequest, _registry_pb2.SetDeviceEnabledResponse]
     DeleteDevice: _grpc.UnaryUnaryMultiCallable[_registry_pb2.DeleteDeviceRequest, _registry_pb2.DeleteDeviceResponse]
+    CountDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CountDevicesRequest, _registry_pb2.CountDevicesResponse]
+    CreateApplication: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateApplicationRequest, _registry_pb2.CreateApplicationResponse]
+    """Many devices at once: an application is stored, then carried out by a worker that survives its process."""
+    StartApplication: _grpc.UnaryUnaryMultiCallable[_registry_pb2.StartApplicationRequest, _registry_pb2.StartApplicationResponse]
+    GetApplication: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetApplicationRequest, _registry_pb2.GetApplicationResponse]
+    ListApplicationDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListApplicationDevicesRequest, _registry_pb2.ListApplicationDevicesResponse]
+    ImportDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ImportDevicesRequest, _registry_pb2.ImportDevicesResponse]
+    """Secrets are given, so that they go to auth at once: the devices are registered when this returns."""
     CreateTopicClass: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateTopicClassRequest, _registry_pb2.CreateTopicClassResponse]
     ListTopicClasses: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListTopicClassesRequest, _registry_pb2.ListTopicClassesResponse]
     GetProductPolicies: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetProductPoliciesRequest, _registry_pb2.GetProductPoliciesResponse]
@@ -67,6 +75,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]  # type: ignore[assignment]
     SetDeviceEnabled: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetDeviceEnabledRequest, _registry_pb2.SetDeviceEnabledResponse]  # type: ignore[assignment]
     DeleteDevice: _aio.UnaryUnaryMultiCallable[_registry_pb2.DeleteDeviceRequest, _registry_pb2.DeleteDeviceResponse]  # type: ignore[assignment]
+    CountDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.CountDevicesRequest, _registry_pb2.CountDevicesResponse]  # type: ignore[assignment]
+    CreateApplication: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateApplicationRequest, _registry_pb2.CreateApplicationResponse]  # type: ignore[assignment]
+    """Many devices at once: an application is stored, then carried out by a worker that survives its process."""
+    StartApplication: _aio.UnaryUnaryMultiCallable[_registry_pb2.StartApplicationRequest, _registry_pb2.StartApplicationResponse]  # type: ignore[assignment]
+    GetApplication: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetApplicationRequest, _registry_pb2.GetApplicationResponse]  # type: ignore[assignment]
+    ListApplicationDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListApplicationDevicesRequest, _registry_pb2.ListApplicationDevicesResponse]  # type: ignore[assignment]
+    ImportDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ImportDevicesRequest, _registry_pb2.ImportDevicesResponse]  # type: ignore[assignment]
+    """Secrets are given, so that they go to auth at once: the devices are registered when this returns."""
     CreateTopicClass: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateTopicClassRequest, _registry_pb2.CreateTopicClassResponse]  # type: ignore[assignment]
     ListTopicClasses: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListTopicClassesRequest, _registry_pb2.ListTopicClassesResponse]  # type: ignore[assignment]
     GetProductPolicies: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetProductPoliciesRequest, _registry_pb2.GetProductPoliciesResponse]  # type: ignore[assignment]
@@ -158,6 +174,50 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.DeleteDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.DeleteDeviceResponse, _abc.Awaitable[_registry_pb2.DeleteDeviceResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CountDevices(
+        self,
+        request: _registry_pb2.CountDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CountDevicesResponse, _abc.Awaitable[_registry_pb2.CountDevicesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateApplication(
+        self,
+        request: _registry_pb2.CreateApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CreateApplicationResponse, _abc.Awaitable[_registry_pb2.CreateApplicationResponse]]:
+        """Many devices at once: an application is stored, then carried out by a worker that survives its process."""
+
+    @_abc_1.abstractmethod
+    def StartApplication(
+        self,
+        request: _registry_pb2.StartApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.StartApplicationResponse, _abc.Awaitable[_registry_pb2.StartApplicationResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetApplication(
+        self,
+        request: _registry_pb2.GetApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetApplicationResponse, _abc.Awaitable[_registry_pb2.GetApplicationResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListApplicationDevices(
+        self,
+        request: _registry_pb2.ListApplicationDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListApplicationDevicesResponse, _abc.Awaitable[_registry_pb2.ListApplicationDevicesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ImportDevices(
+        self,
+        request: _registry_pb2.ImportDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ImportDevicesResponse, _abc.Awaitable[_registry_pb2.ImportDevicesResponse]]:
+        """Secrets are given, so that they go to auth at once: the devices are registered when this returns."""
 
     @_abc_1.abstractmethod
     def CreateTopicClass(

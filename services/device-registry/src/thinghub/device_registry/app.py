@@ -2,6 +2,7 @@
 
     gRPC ── Instances, Products, Devices ── PostgreSQL, one transaction a change ── outbox
          │                            └── auth (secrets), connection-gateway (sessions)
+         ├─ Applications ── PostgreSQL ── Registrar, which makes their devices in portions
          └─ PolicyReader ── PostgreSQL, or the copies in Redis
     Outbox ── device.lifecycle, control
     LifecycleConsumer <── device.lifecycle ── Projection ── device_status
@@ -26,17 +27,21 @@ from thinghub.device_registry.adapters.auth_client import AuthCredentials
 from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
 from thinghub.device_registry.adapters.gateway_client import GatewayConnections
 from thinghub.device_registry.adapters.metrics import CountedStatuses
+from thinghub.device_registry.adapters.postgres_applications import PostgresApplications
 from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
 from thinghub.device_registry.adapters.postgres_store import PostgresStore
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
 from thinghub.device_registry.entrypoints.rpc import RegistryRpc
+from thinghub.device_registry.service.applications import Applications
 from thinghub.device_registry.service.devices import Devices
 from thinghub.device_registry.service.instances import Instances
+from thinghub.device_registry.service.making import Maker
 from thinghub.device_registry.service.outbox import Outbox
 from thinghub.device_registry.service.policies import PolicyReader
 from thinghub.device_registry.service.products import Products
 from thinghub.device_registry.service.projection import Projection
+from thinghub.device_registry.service.registrar import Registrar
 from thinghub.device_registry.settings import Settings
 from thinghubpb.registry.v1 import registry_pb2_grpc
 
@@ -58,11 +63,16 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     credentials = AuthCredentials(auth)
     counts = CountedStatuses(runtime.metrics)
     consumer = LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log)
+    gateways = GatewayConnections(gateway)
+    maker = Maker(credentials, gateways, clock_ms, runtime.log)
+    applications = PostgresApplications(postgres)
+    registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
     rpc = RegistryRpc(
         Instances(store, clock_ms),
         Products(store, credentials, clock_ms, settings.products_per_instance),
-        Devices(store, credentials, GatewayConnections(gateway), clock_ms, runtime.log),
+        Devices(store, credentials, gateways, clock_ms, runtime.log),
         reader,
+        Applications(store, applications, maker, registrar.wake, clock_ms),
     )
     try:
         async with (
@@ -78,6 +88,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(_watch_redis(redis, parts.redis))
             tasks.create_task(_watch_bus(bus, parts))
             tasks.create_task(outbox.run())
+            tasks.create_task(registrar.run())
             tasks.create_task(_project(bus, parts, consumer))
     finally:
         await auth.close(None)

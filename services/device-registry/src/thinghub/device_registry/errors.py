@@ -84,6 +84,24 @@ class DeviceNameInvalid(InvalidArgument):
     reason = "device_name_invalid"
 
 
+class ApplicationNotFound(NotFound):
+    reason = "application_not_found"
+
+
+class ApplicationRunning(FailedPrecondition):
+    reason = "application_running"
+
+
+class ApplicationInvalid(InvalidArgument):
+    """The application is another product's."""
+
+    reason = "application_invalid"
+
+
+class ApplicationTooLarge(InvalidArgument):
+    reason = "application_too_large"
+
+
 class IotIdInvalid(InvalidArgument):
     reason = "iot_id_invalid"
 
@@ -106,3 +124,23 @@ class TopicClassLimit(ResourceExhausted):
 
 class PageInvalid(InvalidArgument):
     reason = "page_invalid"
+
+
+class ThingModelInvalid(InvalidArgument):
+    """The TSL cannot be; `position` in the details is the JSON path of the first fault."""
+
+    reason = "thing_model_invalid"
+
+
+class ThingModelNotFound(NotFound):
+    """No such version, no such module, or nothing was published."""
+
+    reason = "thing_model_not_found"
+
+
+class ThingModelVersionExists(AlreadyExists):
+    reason = "thing_model_version_exists"
+
+
+class ThingModelLimit(ResourceExhausted):
+    reason = "thing_model_limit"

@@ -7,6 +7,7 @@ import grpc
 
 from thinghub.common.errors import RemoteFault, Unavailable
 from thinghub.device_registry.domain.devices import DeviceId
+from thinghub.device_registry.ports.others import NewCredential
 from thinghubpb.auth.v1 import auth_pb2 as pb
 from thinghubpb.auth.v1 import auth_pb2_grpc
 from thinghubpb.device.v1 import device_pb2
@@ -34,6 +35,17 @@ class AuthCredentials:
         async with plainly("auth"):
             answer = await self._auth.PutDeviceCredentials(pb.PutDeviceCredentialsRequest(credentials=[credential]))
         return answer.credentials[0].device_secret
+
+    async def put_devices(self, credentials: Sequence[NewCredential]) -> None:
+        async with plainly("auth"):
+            await self._auth.PutDeviceCredentials(
+                pb.PutDeviceCredentialsRequest(
+                    credentials=[
+                        pb.DeviceCredential(device=_message(one.device), iot_id=one.iot_id, device_secret=one.secret)
+                        for one in credentials
+                    ]
+                )
+            )
 
     async def set_enabled(self, device: DeviceId, enabled: bool) -> None:
         async with plainly("auth"):

@@ -1,5 +1,7 @@
 """The connection gateways over gRPC: any one takes the call and forwards it."""
 
+from collections.abc import Sequence
+
 import grpc
 
 from thinghub.device_registry.adapters.auth_client import plainly
@@ -18,13 +20,16 @@ class GatewayConnections:
         self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
 
     async def bar(self, device: DeviceId, seconds: int, reason: str) -> None:
-        await self._kick(device, seconds, reason)
+        await self._kick([device], seconds, reason)
 
     async def unbar(self, device: DeviceId) -> None:
-        await self._kick(device, LIFT, "enabled")
+        await self.unbar_all([device])
 
-    async def _kick(self, device: DeviceId, bar_seconds: int, reason: str) -> None:
-        name = device_pb2.DeviceId(product_key=device.product_key, device_name=device.device_name)
-        target = pb.KickTarget(device=name, reason=reason, bar_seconds=bar_seconds)
+    async def unbar_all(self, devices: Sequence[DeviceId]) -> None:
+        await self._kick(devices, LIFT, "enabled")
+
+    async def _kick(self, devices: Sequence[DeviceId], bar_seconds: int, reason: str) -> None:
+        names = [device_pb2.DeviceId(product_key=one.product_key, device_name=one.device_name) for one in devices]
+        targets = [pb.KickTarget(device=name, reason=reason, bar_seconds=bar_seconds) for name in names]
         async with plainly("the connection gateway"):
-            await self._gateway.Kick(pb.KickRequest(targets=[target]))
+            await self._gateway.Kick(pb.KickRequest(targets=targets))

@@ -7,7 +7,7 @@ from thinghub.common.postgres import Postgres
 from thinghub.device_registry.adapters import rows
 from thinghub.device_registry.adapters.postgres import UNIT_S, connected
 from thinghub.device_registry.adapters.postgres_unit import PostgresUnit
-from thinghub.device_registry.domain.devices import Device, DeviceRef
+from thinghub.device_registry.domain.devices import Device, DeviceCounts, DeviceRef, Presence
 from thinghub.device_registry.domain.paging import Page
 from thinghub.device_registry.domain.products import Instance
 from thinghub.device_registry.domain.topic_classes import TopicClass
@@ -22,6 +22,19 @@ SELECT {rows.DEVICE} FROM unnest($2::text[], $3::text[]) AS k (pk, dn), {rows.DE
 WHERE d.product_key = k.pk AND d.device_name = k.dn AND p.instance_id = $1
 """
 _BY_IOT_IDS = f"SELECT {rows.DEVICE} FROM {rows.DEVICE_FROM} WHERE d.iot_id = ANY($2::text[]) AND p.instance_id = $1"
+
+
+_ONLINE, _ACTIVE = "coalesce(s.online, false)", "coalesce(s.activated_ms, 0) > 0"
+_PRESENT = {
+    Presence.DISABLED: "d.disabled",
+    Presence.ONLINE: f"NOT d.disabled AND {_ONLINE}",
+    Presence.OFFLINE: f"NOT d.disabled AND NOT {_ONLINE} AND {_ACTIVE}",
+    Presence.UNACTIVE: f"NOT d.disabled AND NOT {_ONLINE} AND NOT {_ACTIVE}",
+}
+_COUNTS = f"""
+SELECT count(*) AS devices, count(*) FILTER (WHERE {_ONLINE}) AS online, count(*) FILTER (WHERE {_ACTIVE}) AS active
+FROM {rows.DEVICE_FROM} WHERE p.instance_id = $1 AND ($2 = '' OR d.product_key = $2)
+"""
 
 
 class PostgresStore:
@@ -111,6 +124,24 @@ class PostgresStore:
 
     async def devices_after(self, product_key: str, device_name: str, limit: int) -> Sequence[Device]:
         return await self._devices(device_name, product_key, 0, limit)
+
+    async def devices_present(self, product_key: str, presence: Presence, page: Page) -> tuple[Sequence[Device], int]:
+        present = f"d.product_key = $1 AND {_PRESENT[presence]}"
+        async with connected(self._postgres) as connection:
+            found = await connection.fetch(
+                f"SELECT {rows.DEVICE} FROM {rows.DEVICE_FROM} WHERE {present} "
+                "ORDER BY d.device_name OFFSET $2 LIMIT $3",
+                product_key,
+                page.offset,
+                page.size,
+            )
+            total = await connection.fetchval(f"SELECT count(*) FROM {rows.DEVICE_FROM} WHERE {present}", product_key)
+        return [rows.device(row) for row in found], int(total)
+
+    async def count_devices(self, instance_id: str, product_key: str) -> DeviceCounts:
+        async with connected(self._postgres) as connection:
+            row = await connection.fetchrow(_COUNTS, instance_id, product_key)
+        return DeviceCounts(row["devices"], row["online"], row["active"]) if row else DeviceCounts(0, 0, 0)
 
     async def _devices(self, after: str, product_key: str, offset: int, limit: int) -> Sequence[Device]:
         async with connected(self._postgres) as connection:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from thinghub.common.migrations import Connection
 from thinghub.device_registry.adapters import rows
+from thinghub.device_registry.adapters.postgres_batch import PostgresBatchUnit
 from thinghub.device_registry.domain.announcements import Announcement
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
 from thinghub.device_registry.domain.products import Limits, Product
@@ -33,8 +33,8 @@ _NEXT_POLICY = """
 UPDATE product SET policy_version = next_version(policy_version) WHERE product_key = $1 RETURNING policy_version
 """
 _INSERT_DEVICE = """
-INSERT INTO device (product_key, device_name, iot_id, nickname, disabled, created_ms, modified_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO device (product_key, device_name, iot_id, nickname, disabled, created_ms, modified_ms, sn)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _BY_IOT_ID = f"SELECT {rows.DEVICE} FROM {rows.DEVICE_FROM} WHERE d.iot_id = $2 AND p.instance_id = $1 FOR UPDATE OF d"
 _BY_NAME = f"""
@@ -49,12 +49,8 @@ _DELETE_DEVICE = (
 )
 
 
-class PostgresUnit:
+class PostgresUnit(PostgresBatchUnit):
     """Implements `Unit` on a connection inside a transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.announced = False
 
     async def insert_product(self, product: Product, classes: Sequence[TopicClass]) -> None:
         try:
@@ -116,7 +112,7 @@ class PostgresUnit:
 
     async def insert_device(self, device: Device) -> bool:
         id = device.id
-        values = (device.iot_id, device.nickname, device.disabled, device.created_ms, device.modified_ms)
+        values = (device.iot_id, device.nickname, device.disabled, device.created_ms, device.modified_ms, device.sn)
         try:
             await self._connection.execute(_INSERT_DEVICE, id.product_key, id.device_name, *values)
         except asyncpg.UniqueViolationError as error:

@@ -11,6 +11,7 @@ from thinghub.device_registry.domain.announcements import (
     Lifecycle,
     OutboxEntry,
     PolicyAnnounced,
+    ThingModelAnnounced,
 )
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceStatus
 from thinghub.device_registry.domain.products import LimitMode, Limits, Product
@@ -21,7 +22,7 @@ PRODUCT = (
     "category_key, commodity_code, validate_type, id2, lane, not_stored, limits, status, created_ms"
 )
 DEVICE = (
-    "d.product_key, d.device_name, d.iot_id, d.nickname, d.disabled, d.created_ms, d.modified_ms, "
+    "d.product_key, d.device_name, d.iot_id, d.nickname, d.disabled, d.created_ms, d.modified_ms, d.sn, "
     "s.online, s.activated_ms, s.last_online_ms, s.client_address, s.epoch, "
     "p.name AS product_name, p.node_type, p.instance_id"
 )
@@ -30,6 +31,7 @@ DEVICE_FROM = (
     "LEFT JOIN device_status s ON s.product_key = d.product_key AND s.device_name = d.device_name"
 )
 POLICY_ACTION = "policy"
+MODEL_ACTION = "thing model"
 
 
 def limits_text(limits: Limits) -> str:
@@ -118,6 +120,7 @@ def device(row: asyncpg.Record) -> Device:
         row["product_name"],
         row["node_type"],
         row["instance_id"],
+        row["sn"],
     )
 
 
@@ -125,6 +128,9 @@ def announcement_values(announcement: Announcement) -> tuple[object, ...]:
     """product_key, device_name, action, iot_id, at_ms."""
     if isinstance(announcement, PolicyAnnounced):
         return announcement.product_key, "", POLICY_ACTION, "", 0
+    if isinstance(announcement, ThingModelAnnounced):
+        # The row's number is the version: nobody needs the time.
+        return announcement.product_key, "", MODEL_ACTION, "", announcement.version
     device = announcement.device
     return device.product_key, device.device_name, announcement.action.value, announcement.iot_id, announcement.at_ms
 
@@ -132,5 +138,7 @@ def announcement_values(announcement: Announcement) -> tuple[object, ...]:
 def outbox_entry(row: asyncpg.Record) -> OutboxEntry:
     if row["action"] == POLICY_ACTION:
         return OutboxEntry(row["id"], PolicyAnnounced(row["product_key"]))
+    if row["action"] == MODEL_ACTION:
+        return OutboxEntry(row["id"], ThingModelAnnounced(row["product_key"], row["at_ms"]))
     device = DeviceId(row["product_key"], row["device_name"])
     return OutboxEntry(row["id"], DeviceAnnounced(device, Lifecycle(row["action"]), row["iot_id"], row["at_ms"]))

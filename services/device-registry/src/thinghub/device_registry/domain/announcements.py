@@ -33,7 +33,15 @@ class PolicyAnnounced:
     product_key: str
 
 
-Announcement = DeviceAnnounced | PolicyAnnounced
+@dataclass(frozen=True, slots=True)
+class ThingModelAnnounced:
+    """A product's thing model was published."""
+
+    product_key: str
+    version: int
+
+
+Announcement = DeviceAnnounced | PolicyAnnounced | ThingModelAnnounced
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from enum import StrEnum
 
 from thinghub.device_registry.errors import PageInvalid
 
@@ -34,6 +35,24 @@ class DeviceStatus:
     epoch: int = 0
 
 
+class Presence(StrEnum):
+    """A device's status in lists: disabled over online over offline; unactive when it never was online."""
+
+    UNACTIVE = "unactive"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCounts:
+    """`active` were online at least once."""
+
+    devices: int
+    online: int
+    active: int
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """`product_name`, `node_type` and `instance_id` are its product's."""
@@ -48,6 +67,7 @@ class Device:
     product_name: str = ""
     node_type: int = 0
     instance_id: str = ""
+    sn: str = ""
 
 
 def page_token(last: DeviceId) -> str:

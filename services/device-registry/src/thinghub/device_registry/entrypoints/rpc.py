@@ -5,23 +5,31 @@ from typing import TypeAlias
 import grpc
 
 from thinghub.device_registry.entrypoints import translate
+from thinghub.device_registry.entrypoints.applications_rpc import ApplicationsRpc
+from thinghub.device_registry.service.applications import Applications
 from thinghub.device_registry.service.devices import Devices, Registration
 from thinghub.device_registry.service.instances import Instances
 from thinghub.device_registry.service.policies import PolicyReader
 from thinghub.device_registry.service.products import Products
 from thinghubpb.registry.v1 import registry_pb2 as pb
-from thinghubpb.registry.v1 import registry_pb2_grpc
 
 Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
 
-class RegistryRpc(registry_pb2_grpc.RegistryServiceServicer):
+class RegistryRpc(ApplicationsRpc):
     """Implements thinghubpb.registry.v1.RegistryService."""
 
-    def __init__(self, instances: Instances, products: Products, devices: Devices, policies: PolicyReader) -> None:
+    def __init__(
+        self,
+        instances: Instances,
+        products: Products,
+        devices: Devices,
+        policies: PolicyReader,
+        applications: Applications,
+    ) -> None:
+        super().__init__(applications, devices)
         self._instances = instances
         self._products = products
-        self._devices = devices
         self._policies = policies
 
     async def CreateInstance(self, request: pb.CreateInstanceRequest, context: Context) -> pb.CreateInstanceResponse:
@@ -69,6 +77,7 @@ class RegistryRpc(registry_pb2_grpc.RegistryServiceServicer):
             request.nickname,
             request.iot_id,
             request.device_secret,
+            request.sn,
         )
         device, secret = await self._devices.register(wanted)
         return pb.RegisterDeviceResponse(device=translate.device_message(device, secret))
@@ -88,9 +97,11 @@ class RegistryRpc(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def ListDevices(self, request: pb.ListDevicesRequest, context: Context) -> pb.ListDevicesResponse:
-        page = await self._devices.page(
-            request.instance_id, request.product_key, request.page, request.page_size, request.next_token
-        )
+        place = request.instance_id, request.product_key
+        if presence := translate.PRESENCES.get(request.status):
+            page = await self._devices.present(*place, presence, request.page, request.page_size)
+        else:
+            page = await self._devices.page(*place, request.page, request.page_size, request.next_token)
         secrets = await self._devices.secrets(page.devices) if request.with_secrets else [""] * len(page.devices)
         return pb.ListDevicesResponse(
             devices=map(translate.device_message, page.devices, secrets), total=page.total, next_token=page.next_token
@@ -105,6 +116,10 @@ class RegistryRpc(registry_pb2_grpc.RegistryServiceServicer):
     async def DeleteDevice(self, request: pb.DeleteDeviceRequest, context: Context) -> pb.DeleteDeviceResponse:
         await self._devices.delete(request.instance_id, translate.ref(request.ref))
         return pb.DeleteDeviceResponse()
+
+    async def CountDevices(self, request: pb.CountDevicesRequest, context: Context) -> pb.CountDevicesResponse:
+        counts = await self._devices.count(request.instance_id, request.product_key)
+        return pb.CountDevicesResponse(devices=counts.devices, online=counts.online, active=counts.active)
 
     async def CreateTopicClass(
         self, request: pb.CreateTopicClassRequest, context: Context

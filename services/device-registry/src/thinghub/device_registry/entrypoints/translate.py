@@ -1,6 +1,7 @@
 """Between thinghubpb.registry.v1 and the domain's values."""
 
-from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
+from thinghub.device_registry.domain.applications import Reason, Refusal, State, Wanted
+from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef, Presence
 from thinghub.device_registry.domain.policies import Policy
 from thinghub.device_registry.domain.products import Instance, LimitMode, Limits, Product
 from thinghub.device_registry.domain.topic_classes import Operation, TopicClass
@@ -14,6 +15,25 @@ _OPERATIONS = {
     Operation.PUB: pb.OPERATION_PUB,
     Operation.SUB: pb.OPERATION_SUB,
     Operation.ALL: pb.OPERATION_ALL,
+}
+_REASONS = {
+    Reason.NAME: pb.RefusedDevice.REASON_NAME,
+    Reason.NICKNAME: pb.RefusedDevice.REASON_NICKNAME,
+    Reason.SECRET: pb.RefusedDevice.REASON_SECRET,
+    Reason.SN: pb.RefusedDevice.REASON_SN,
+    Reason.REPEATED: pb.RefusedDevice.REASON_REPEATED,
+}
+STATES = {
+    State.CHECKED: pb.GetApplicationResponse.STATE_CHECKED,
+    State.RUNNING: pb.GetApplicationResponse.STATE_RUNNING,
+    State.DONE: pb.GetApplicationResponse.STATE_DONE,
+    State.FAILED: pb.GetApplicationResponse.STATE_FAILED,
+}
+PRESENCES = {
+    pb.DEVICE_STATUS_UNACTIVE: Presence.UNACTIVE,
+    pb.DEVICE_STATUS_ONLINE: Presence.ONLINE,
+    pb.DEVICE_STATUS_OFFLINE: Presence.OFFLINE,
+    pb.DEVICE_STATUS_DISABLED: Presence.DISABLED,
 }
 _NAMED_OPERATIONS = {code: operation for operation, code in _OPERATIONS.items()}
 
@@ -60,7 +80,7 @@ def product(message: pb.Product) -> Product:
         protocol_type=message.protocol_type,
         category_key=message.category_key,
         commodity_code=message.commodity_code,
-        validate_type=message.validate_type or 1,
+        validate_type=message.validate_type,
         id2=message.id2,
         lane=message.lane,
         not_stored=message.not_stored,
@@ -119,6 +139,21 @@ def device_message(value: Device, secret: str = "") -> pb.Device:
         product_name=value.product_name,
         node_type=value.node_type,
         instance_id=value.instance_id,
+        sn=value.sn,
+    )
+
+
+def wanted(message: pb.WantedDevice) -> Wanted:
+    return Wanted(message.device_name, message.nickname, message.sn, message.device_secret)
+
+
+def refused_message(value: Refusal) -> pb.RefusedDevice:
+    return pb.RefusedDevice(
+        reason=_REASONS[value.reason],
+        message=value.message,
+        device_name=value.wanted.device_name,
+        nickname=value.wanted.nickname,
+        sn=value.wanted.sn,
     )
 
 

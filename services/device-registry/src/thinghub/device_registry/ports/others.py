@@ -1,10 +1,20 @@
 """What the registry asks of other services and of the bus. Raises Unavailable."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from thinghub.device_protocol.records import Message
 from thinghub.device_registry.domain.devices import DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """An empty secret keeps what is there or is generated."""
+
+    device: DeviceId
+    iot_id: str
+    secret: str = field(default="", repr=False)
 
 
 class Credentials(Protocol):
@@ -12,6 +22,8 @@ class Credentials(Protocol):
 
     async def put_device(self, device: DeviceId, iot_id: str, secret: str) -> str:
         """The secret in force; an empty one keeps what is there or generates one."""
+
+    async def put_devices(self, credentials: Sequence[NewCredential]) -> None: ...
 
     async def set_enabled(self, device: DeviceId, enabled: bool) -> None: ...
     async def delete_device(self, device: DeviceId) -> None: ...
@@ -31,6 +43,7 @@ class Connections(Protocol):
         """Ends the device's session and refuses its connects for that long."""
 
     async def unbar(self, device: DeviceId) -> None: ...
+    async def unbar_all(self, devices: Sequence[DeviceId]) -> None: ...
 
 
 class Announcer(Protocol):
@@ -38,3 +51,4 @@ class Announcer(Protocol):
 
     async def lifecycle(self, messages: Sequence[Message]) -> None: ...
     async def policy_changed(self, product_key: str, version: int, deleted: bool) -> None: ...
+    async def thing_model_changed(self, product_key: str, version: int) -> None: ...

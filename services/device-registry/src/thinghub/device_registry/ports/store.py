@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from thinghub.device_registry.domain.announcements import Announcement, OutboxEntry
-from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
+from thinghub.device_registry.domain.devices import Device, DeviceCounts, DeviceId, DeviceRef, Presence
 from thinghub.device_registry.domain.paging import Page
 from thinghub.device_registry.domain.policies import Policy
 from thinghub.device_registry.domain.products import Instance, Limits, Product
 from thinghub.device_registry.domain.status import StatusChange
 from thinghub.device_registry.domain.topic_classes import TopicClass
+from thinghub.device_registry.ports.applications import BatchUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class CountedProduct:
     devices: int
 
 
-class Unit(Protocol):
+class Unit(BatchUnit, Protocol):
     """One transaction: stored when its block ends, forgotten when the block raises."""
 
     async def insert_product(self, product: Product, classes: Sequence[TopicClass]) -> None:
@@ -78,6 +79,12 @@ class Store(Protocol):
 
     async def devices_page(self, product_key: str, page: Page) -> Sequence[Device]: ...
     async def devices_after(self, product_key: str, device_name: str, limit: int) -> Sequence[Device]: ...
+
+    async def devices_present(self, product_key: str, presence: Presence, page: Page) -> tuple[Sequence[Device], int]:
+        """Those of this status in the order of names, and how many there are."""
+
+    async def count_devices(self, instance_id: str, product_key: str) -> DeviceCounts:
+        """Of a product, or with an empty key of the instance."""
 
 
 class Statuses(Protocol):

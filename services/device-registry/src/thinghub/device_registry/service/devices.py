@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 
 from thinghub.common.errors import Unavailable
 from thinghub.device_registry.domain.announcements import DeviceAnnounced, Lifecycle
+from thinghub.device_registry.domain.applications import MAX_SN
 from thinghub.device_registry.domain.devices import (
     MAX_NICKNAME,
     Device,
+    DeviceCounts,
     DeviceId,
     DeviceRef,
+    Presence,
     page_token,
     read_page_token,
 )
@@ -49,6 +52,7 @@ class Registration:
     nickname: str = ""
     iot_id: str = ""
     secret: str = field(default="", repr=False)
+    sn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class Devices:
             created_ms=now,
             modified_ms=now,
             instance_id=wanted.instance_id,
+            sn=wanted.sn,
         )
 
     async def _unbar(self, device: DeviceId) -> None:
@@ -134,6 +139,25 @@ class Devices:
             devices = await self._store.devices_page(product_key, page)
         more = len(devices) == page.size
         return DevicePage(devices, counted.devices, page_token(devices[-1].id) if more else "")
+
+    async def present(
+        self, instance_id: str, product_key: str, presence: Presence, number: int, size: int
+    ) -> DevicePage:
+        """Those of this status, by page number."""
+        await self._check_product(instance_id, product_key)
+        devices, total = await self._store.devices_present(product_key, presence, page_of(number, size))
+        return DevicePage(devices, total, "")
+
+    async def count(self, instance_id: str, product_key: str) -> DeviceCounts:
+        """Of a product, or with an empty key of the instance."""
+        if product_key:
+            await self._check_product(instance_id, product_key)
+        return await self._store.count_devices(instance_id, product_key)
+
+    async def _check_product(self, instance_id: str, product_key: str) -> None:
+        check_text(instance_id + product_key, "ProductKey")
+        if await self._store.product(instance_id, product_key) is None:
+            raise ProductNotFound("the product does not exist", product_key=product_key)
 
     async def set_enabled(self, instance_id: str, ref: DeviceRef, enabled: bool) -> None:
         """Raises DeviceNotFound, NotTold."""
@@ -175,6 +199,7 @@ class Devices:
 def _check(wanted: Registration) -> None:
     check_text(wanted.instance_id + wanted.product_key, "ProductKey")
     check_text(wanted.nickname, "Nickname", MAX_NICKNAME)
+    check_text(wanted.sn, "Sn", MAX_SN)
     if wanted.device_name:
         check_device_name(wanted.device_name)
     if wanted.iot_id:
