@@ -42,6 +42,7 @@ class Parked:
 
     places: dict[Waiting, list[Output]] = field(default_factory=dict)
     away: bool = False
+    loss: str = "too_large"
 
     async def park(self, place: Waiting, outputs: Sequence[Output], not_before_ms: int) -> int:
         if self.away:

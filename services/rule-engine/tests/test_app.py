@@ -117,8 +117,6 @@ async def test_actions_are_checked_when_they_are_created(
     assert (await refused(engine.action(rule_id, "RDS", dict(reversed(ROWS.items()))))).remote_reason == "action_exists"
     assert (await refused(engine.action(rule_id, "MNS", {}))).remote_reason == "action_type_unsupported"
     assert (await refused(engine.action(rule_id, "RDS", "{"))).remote_reason == "action_config_invalid"
-    error_action = engine.action(rule_id, "REPUBLISH", BACK, error_action=True)
-    assert (await refused(error_action)).remote_reason == "action_error_unsupported"
     assert (await refused(engine.action(1, "REPUBLISH", BACK))).remote_reason == "rule_not_found"
     for number in range(9):
         await engine.action(rule_id, "REPUBLISH", {"topic": f"/pk/dn/user/{number}"})

@@ -21,6 +21,7 @@ Outputs = Callable[..., Output]
 class Parked(Protocol):
     places: dict[Waiting, list[Output]]
     away: bool
+    loss: str
 
     async def park(self, place: Waiting, outputs: Sequence[Output], not_before_ms: int) -> int: ...
     async def waiting(self) -> dict[str, int]: ...

@@ -62,6 +62,7 @@ class RenderedAction(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     RECEIVED_MS_FIELD_NUMBER: _builtins.int
     QOS_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.int
     action_id: _builtins.int
     attempts: _builtins.int
@@ -81,6 +82,8 @@ class RenderedAction(_message.Message):
     received_ms: _builtins.int
     """Receive time and QoS of the message the action was rendered from."""
     qos: _builtins.int
+    payload: _builtins.bytes
+    """That message's own payload, where the rule has an error action that will want it."""
     def __init__(
         self,
         *,
@@ -99,10 +102,11 @@ class RenderedAction(_message.Message):
         traceparent: _builtins.str = ...,
         received_ms: _builtins.int = ...,
         qos: _builtins.int = ...,
+        payload: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "attempts", b"attempts", "body", b"body", "device_name", b"device_name", "first_failed_ms", b"first_failed_ms", "hops", b"hops", "last_error", b"last_error", "message_id", b"message_id", "not_before_ms", b"not_before_ms", "product_key", b"product_key", "qos", b"qos", "received_ms", b"received_ms", "rule_id", b"rule_id", "topic", b"topic", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "attempts", b"attempts", "body", b"body", "device_name", b"device_name", "first_failed_ms", b"first_failed_ms", "hops", b"hops", "last_error", b"last_error", "message_id", b"message_id", "not_before_ms", b"not_before_ms", "payload", b"payload", "product_key", b"product_key", "qos", b"qos", "received_ms", b"received_ms", "rule_id", b"rule_id", "topic", b"topic", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

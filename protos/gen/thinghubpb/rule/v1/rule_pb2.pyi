@@ -336,10 +336,11 @@ class Action(_message.Message):
     action_id: _builtins.int
     rule_id: _builtins.int
     type: _builtins.str
-    """RDS or REPUBLISH."""
+    """RDS, REPUBLISH, KAFKA or FC."""
     configuration: _builtins.str
     """JSON, as the API takes it."""
     error_action: _builtins.bool
+    """Gets what the other actions of the rule could not do; one a rule, not retried."""
     status: _builtins.str
     """ok, retrying or open (the sink is down); as this process sees it."""
     def __init__(

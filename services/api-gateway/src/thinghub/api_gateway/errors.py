@@ -162,7 +162,7 @@ REASONS: Mapping[str, str] = {
     "action_not_found": "iot.rule.NotFoundRuleAction",
     "action_exists": "iot.rule.RuleActionIsAlreadyCreated",
     "action_type_unsupported": "iot.rule.IncorrentRuleActionType",
-    "action_error_unsupported": "iot.ruleng.CreateRuleActionFailed",
+    "error_action_exists": "iot.ruleng.CreateRuleActionFailed",
     "action_limit": "iot.rule.TooManyRuleAction",
     "action_config_invalid": "iot.rule.ParseRuleActionConfigError",
     "table_not_found": "iot.rule.ParseRuleActionConfigError",

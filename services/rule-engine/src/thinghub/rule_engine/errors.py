@@ -82,8 +82,8 @@ class ActionTypeUnsupported(InvalidArgument):
     reason = "action_type_unsupported"
 
 
-class ActionErrorUnsupported(InvalidArgument):
-    reason = "action_error_unsupported"
+class ErrorActionExists(AlreadyExists):
+    reason = "error_action_exists"
 
 
 class ActionConfigInvalid(InvalidArgument):

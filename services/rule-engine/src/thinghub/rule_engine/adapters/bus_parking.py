@@ -24,6 +24,10 @@ class BusParking:
         self._bus = bus
         self._group = group
 
+    @property
+    def loss(self) -> str:
+        return "too_large"
+
     async def park(self, place: Waiting, outputs: Sequence[Output], not_before_ms: int) -> int:
         topic = TOPICS[place]
         partitions = await self._bus.partitions(topic)

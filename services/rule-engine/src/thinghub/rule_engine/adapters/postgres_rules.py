@@ -1,6 +1,7 @@
 """Rules and actions in PostgreSQL."""
 
 import hashlib
+from dataclasses import replace
 from typing import TypeAlias
 
 import asyncpg
@@ -12,6 +13,7 @@ from thinghub.rule_engine.errors import (
     ActionExists,
     ActionLimit,
     ActionNotFound,
+    ErrorActionExists,
     RuleExists,
     RuleLimit,
     RuleNameExists,
@@ -22,6 +24,7 @@ from thinghub.rule_engine.ports.store import StoredRule
 
 _COLUMNS = """rule_id, instance_id, name, description, product_key, short_topic, select_text AS "select",
     where_text AS "where", data_type, topic_type, running, created_ms, modified_ms"""
+_ACTION = "action_id, rule_id, type, configuration, error_action"
 _FREE_ID = """SELECT id FROM (SELECT nextval('{0}_ids') AS id FROM generate_series(1, 100)) AS next
     WHERE NOT EXISTS (SELECT 1 FROM {0}s WHERE {0}_id = next.id) LIMIT 1"""
 # One creation at a time in an instance, so that the limit holds; released with the transaction.
@@ -30,8 +33,8 @@ _LOCK_INSTANCE = "SELECT pg_advisory_xact_lock(hashtextextended('thinghub rules 
 _INSERT_RULE = f"""INSERT INTO rules (rule_id, instance_id, name, description, product_key, short_topic, select_text,
     where_text, data_type, topic_type, running, created_ms, modified_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING {_COLUMNS}"""
-_INSERT_ACTION = """INSERT INTO actions (action_id, rule_id, type, configuration, fingerprint)
-    VALUES ($1, $2, $3, $4, $5)"""
+_INSERT_ACTION = """INSERT INTO actions (action_id, rule_id, type, configuration, error_action, fingerprint)
+    VALUES ($1, $2, $3, $4, $5, $6)"""
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"  # generic in the stubs only
 
@@ -103,17 +106,20 @@ class PostgresRules:
                     action.rule_id,
                     action.type,
                     action.configuration,
+                    action.error_action,
                     _fingerprint(action),
                 )
-            except asyncpg.UniqueViolationError:
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name == "actions_one_error":
+                    raise ErrorActionExists(f"rule {action.rule_id} has an error action already") from None
                 raise ActionExists(f"rule {action.rule_id} has this action already") from None
-        return Action(action_id, action.rule_id, action.type, action.configuration)
+        return replace(action, action_id=action_id)
 
     async def list_actions(self, instance_id: str, rule_id: int) -> list[Action]:
         async with self._postgres.acquire() as connection:
             await _get(connection, instance_id, rule_id)
             rows = await connection.fetch(
-                "SELECT action_id, rule_id, type, configuration FROM actions WHERE rule_id = $1 ORDER BY action_id",
+                f"SELECT {_ACTION} FROM actions WHERE rule_id = $1 ORDER BY action_id",
                 rule_id,
             )
         return [_action(row) for row in rows]
@@ -123,7 +129,7 @@ class PostgresRules:
             row = await connection.fetchrow(
                 """DELETE FROM actions USING rules
                    WHERE actions.rule_id = rules.rule_id AND action_id = $1 AND instance_id = $2
-                   RETURNING action_id, actions.rule_id, type, configuration""",
+                   RETURNING action_id, actions.rule_id, type, configuration, error_action""",
                 action_id,
                 instance_id,
             )
@@ -134,9 +140,7 @@ class PostgresRules:
     async def load(self) -> list[StoredRule]:
         async with self._postgres.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             rules = await connection.fetch(f"SELECT {_COLUMNS} FROM rules ORDER BY rule_id")
-            actions = await connection.fetch(
-                "SELECT action_id, rule_id, type, configuration FROM actions ORDER BY action_id"
-            )
+            actions = await connection.fetch(f"SELECT {_ACTION} FROM actions ORDER BY action_id")
         by_rule: dict[int, list[Action]] = {}
         for row in actions:
             by_rule.setdefault(row["rule_id"], []).append(_action(row))
@@ -174,7 +178,8 @@ def _values(rule: Rule, rule_id: int) -> tuple[object, ...]:
 
 def _fingerprint(action: Action) -> bytes:
     """Of the type and the configuration's meaning: order and spaces do not make another action."""
-    meaning = orjson.dumps([action.type, orjson.loads(action.configuration)], option=orjson.OPT_SORT_KEYS)
+    parts = [action.type, orjson.loads(action.configuration)] + [True] * action.error_action
+    meaning = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(meaning).digest()
 
 

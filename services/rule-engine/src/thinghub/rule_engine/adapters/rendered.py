@@ -24,17 +24,19 @@ def encode(outputs: Sequence[Output], not_before_ms: int) -> tuple[list[bytes], 
         if len(body) > MAX_RECORD_BYTES:
             too_large += 1
             continue
-        if record.actions and (size + len(body) > RECORD_BYTES or len(record.actions) >= RECORD_OUTPUTS):
+        payload = output.payload if len(body) + len(output.payload) <= MAX_RECORD_BYTES else b""
+        weight = len(body) + len(payload)
+        if record.actions and (size + weight > RECORD_BYTES or len(record.actions) >= RECORD_OUTPUTS):
             records.append(record.SerializeToString())
             record, size = retry_pb2.RetryRecord(format=FORMAT), 0
-        _add(record, output, body, not_before_ms)
-        size += len(body)
+        _add(record, output, body, payload, not_before_ms)
+        size += weight
     if record.actions:
         records.append(record.SerializeToString())
     return records, too_large
 
 
-def _add(record: retry_pb2.RetryRecord, output: Output, body: bytes, not_before_ms: int) -> None:
+def _add(record: retry_pb2.RetryRecord, output: Output, body: bytes, payload: bytes, not_before_ms: int) -> None:
     origin = output.origin
     record.actions.add(
         rule_id=output.rule_id,
@@ -52,4 +54,5 @@ def _add(record: retry_pb2.RetryRecord, output: Output, body: bytes, not_before_
         traceparent=origin.traceparent,
         received_ms=origin.received_ms,
         qos=origin.qos,
+        payload=payload,
     )

@@ -61,6 +61,15 @@ def parse_configuration(type: str, text: str) -> Configuration:
     return parse(members)
 
 
+def resource_of(configuration: Configuration) -> str:
+    """What an action writes to, as an error message names it."""
+    match configuration:
+        case Rds():
+            return ".".join(configuration.table)
+        case Republish():
+            return configuration.topic.source
+
+
 def _refuse(member: str, problem: str) -> Never:
     raise ActionConfigInvalid(f"{member}: {problem}", position=member)
 

@@ -26,7 +26,8 @@ class Origin(NamedTuple):
 
 
 class Output(NamedTuple):
-    """`attempts` counts tries the sink has refused, `first_failed_ms` is 0 before the first."""
+    """`attempts` counts tries the sink has refused, `first_failed_ms` is 0 before the first. `payload` is the message's
+    own, kept where the rule has an error action; `cause` is the action whose failure this output tells of."""
 
     rule_id: int
     action_id: int
@@ -35,11 +36,14 @@ class Output(NamedTuple):
     attempts: int = 0
     first_failed_ms: int = 0
     last_error: str = ""
+    payload: bytes = b""
+    cause: int = 0
 
 
 def derived_id(output: Output) -> int:
     """Id of this output: the same when the message is delivered again."""
-    return message_ids.derive(output.origin.message_id, f"rule/{output.rule_id}/{output.action_id}")
+    stage = f"rule/{output.rule_id}/{output.action_id}"
+    return message_ids.derive(output.origin.message_id, f"{stage}/{output.cause}" if output.cause else stage)
 
 
 def order_of(origin: Origin) -> int:

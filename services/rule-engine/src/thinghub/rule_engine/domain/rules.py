@@ -44,12 +44,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`configuration` is the JSON text as it was given."""
+    """`configuration` is the JSON text as it was given. An error action is told what the others of its rule could not
+    do."""
 
     action_id: int
     rule_id: int
     type: str
     configuration: str
+    error_action: bool = False
 
 
 def check_rule(rule: Rule) -> None:

@@ -28,6 +28,10 @@ class Template:
         return tuple(piece for piece in self.pieces if isinstance(piece, Reference))
 
     @property
+    def source(self) -> str:
+        return "".join(f"${{{piece.name}}}" if isinstance(piece, Reference) else piece for piece in self.pieces)
+
+    @property
     def lone(self) -> str | None:
         """The name of the reference this is, when it is nothing else."""
         first = self.pieces[0]

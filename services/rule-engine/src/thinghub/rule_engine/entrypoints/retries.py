@@ -79,5 +79,12 @@ def _output(action: retry_pb2.RenderedAction) -> Output:
     )
     result = orjson.loads(action.body)
     return Output(
-        action.rule_id, action.action_id, origin, result, action.attempts, action.first_failed_ms, action.last_error
+        action.rule_id,
+        action.action_id,
+        origin,
+        result,
+        action.attempts,
+        action.first_failed_ms,
+        action.last_error,
+        action.payload,
     )

@@ -43,8 +43,8 @@ class RuleServicer(rule_pb2_grpc.RuleServiceServicer):
         self, request: rule_pb2.CreateActionRequest, context: Context
     ) -> rule_pb2.CreateActionResponse:
         given = request.action
-        action = Action(given.action_id, given.rule_id, given.type, given.configuration)
-        created = await self._rules.create_action(request.instance_id, action, given.error_action)
+        action = Action(given.action_id, given.rule_id, given.type, given.configuration, given.error_action)
+        created = await self._rules.create_action(request.instance_id, action)
         return rule_pb2.CreateActionResponse(action_id=created.action_id)
 
     async def ListActions(self, request: rule_pb2.ListActionsRequest, context: Context) -> rule_pb2.ListActionsResponse:
@@ -63,6 +63,7 @@ class RuleServicer(rule_pb2_grpc.RuleServiceServicer):
             rule_id=action.rule_id,
             type=action.type,
             configuration=action.configuration,
+            error_action=action.error_action,
             status=self._status(action.action_id),
         )
 

@@ -8,8 +8,12 @@ from thinghub.rule_engine.domain.retries import Waiting
 
 
 class Parking(Protocol):
+    @property
+    def loss(self) -> str:
+        """How outputs that it could not keep are counted."""
+
     async def park(self, place: Waiting, outputs: Sequence[Output], not_before_ms: int) -> int:
-        """Returns when they are durable: how many were too large for any place and are lost. Raises Unavailable,
+        """Returns when they are durable: how many could not be kept and are lost. Raises Unavailable,
         ResourceExhausted: then some may be there."""
 
     async def waiting(self) -> dict[str, int]:

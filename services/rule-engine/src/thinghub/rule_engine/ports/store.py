@@ -31,7 +31,7 @@ class RuleStore(Protocol):
         """Raises RuleNotFound."""
 
     async def create_action(self, instance_id: str, action: Action, limit: int) -> Action:
-        """Raises RuleNotFound, ActionExists (the same type and configuration), ActionLimit."""
+        """Raises RuleNotFound, ActionExists (the same type and configuration), ErrorActionExists, ActionLimit."""
 
     async def list_actions(self, instance_id: str, rule_id: int) -> list[Action]:
         """Raises RuleNotFound."""

@@ -87,7 +87,8 @@ class Catalogue:
         sql = rule.select, rule.where
         compiled = kept[sql] = self._compiled.get(sql) or kept.get(sql) or compile_sql(*sql)
         source = parse_source(rule.product_key, rule.short_topic, rule.topic_type)
-        return RunningRule(rule.rule_id, source, compiled, tuple(action.action_id for action in actions))
+        fed = tuple(action.action_id for action in actions if not action.error_action)
+        return RunningRule(rule.rule_id, source, compiled, fed, any(action.error_action for action in actions))
 
     def _actions(self, item: StoredRule, broken: dict[str, str]) -> list[LiveAction]:
         live: list[LiveAction] = []
@@ -97,7 +98,18 @@ class Catalogue:
             except Fault as error:
                 broken[f"action {action.action_id}"] = error.message
                 continue
-            live.append(LiveAction(action.action_id, item.rule.instance_id, action.type, configuration))
+            rule = item.rule
+            live.append(
+                LiveAction(
+                    action.action_id,
+                    rule.instance_id,
+                    action.type,
+                    configuration,
+                    rule.rule_id,
+                    rule.name,
+                    action.error_action,
+                )
+            )
         return live
 
     def _report(self, broken: dict[str, str]) -> None:

@@ -35,6 +35,7 @@ class RunningRule:
     source: Source
     sql: Compiled
     action_ids: tuple[int, ...]
+    keeps_payload: bool = False
 
 
 class Evaluation:
@@ -105,8 +106,9 @@ def _apply(
         evaluated["selected"] += 1
         if origin is None:
             origin = _origin(message, traceparent)
+        kept = message.payload if rule.keeps_payload else b""
         for action_id in rule.action_ids:
-            outputs.setdefault(action_id, []).append(Output(rule.rule_id, action_id, origin, result))
+            outputs.setdefault(action_id, []).append(Output(rule.rule_id, action_id, origin, result, payload=kept))
 
 
 def _origin(message: BusMessage, traceparent: str) -> Origin:

@@ -2,7 +2,7 @@
 
     deliver(outputs) ── circuit open, or queue full ──────────────> parked (outage lane)
           └─ queued ── batch ── sink ── done
-                          │       ├──── refused ──────────────────> parked (1, 3, 10 s), then dead letter
+                          │       ├──── refused ──────────────────> parked (1, 3, 10 s), then dead letter, error action
                           │       └──── down: circuit opens ──────> parked (outage lane)
                           └─ not answered within `hold_s` ────────> parked (outage lane)
 
@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Never
 
@@ -27,6 +27,7 @@ from thinghub.rule_engine.ports.sinks import Sink, SinkDown
 from thinghub.rule_engine.service.observation import Observation
 
 Answers = list[str | None]
+Dead = Callable[[Sequence[Output]], Awaitable[None]]
 log = logging.getLogger("thinghub.rule_engine.lane")
 
 
@@ -80,6 +81,7 @@ class Lane:
         bounds: Bounds,
         delays: Delays,
         now_ms: Callable[[], int],
+        dead: Dead | None = None,
     ) -> None:
         self.type = action_type
         self.breaker = Breaker(most_s=min(30.0, delays.outage_s))
@@ -89,6 +91,7 @@ class Lane:
         self._bounds = bounds
         self._delays = delays
         self._now_ms = now_ms
+        self._dead = dead
         self._tickets: deque[_Ticket] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
@@ -204,6 +207,8 @@ class Lane:
         self._observation.results(self.type, "done", len(outputs) - sum(map(len, refused.values())))
         for place, marked_outputs in refused.items():
             await self._park(place, marked_outputs, "dead_letter" if place is Waiting.DEAD else "refused")
+        if self._dead is not None and (dead := refused.get(Waiting.DEAD)):
+            await self._dead(dead)  # they are dead letters already, whatever becomes of this
 
     async def _park_rest(self, ticket: _Ticket, why: str) -> None:
         """What the sink has answered counts; everything else waits on the outage lane."""
@@ -221,7 +226,7 @@ class Lane:
         not_before = self._now_ms() + int(self._delays.of(place) * 1000)
         lost = await self._parking.park(place, outputs, not_before)
         self._observation.results(self.type, outcome, len(outputs) - lost)
-        self._observation.results(self.type, "too_large", lost)
+        self._observation.results(self.type, self._parking.loss, lost)
 
     @property
     def status(self) -> str:

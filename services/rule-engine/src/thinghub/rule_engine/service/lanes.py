@@ -1,14 +1,16 @@
 """The lanes of one process: one an action, made when its first output comes, ended when the action is gone."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from thinghub.rule_engine.domain.configurations import Configuration
-from thinghub.rule_engine.domain.retries import Delays
+from thinghub.rule_engine.domain.configurations import Configuration, resource_of
+from thinghub.rule_engine.domain.failures import failure_of
+from thinghub.rule_engine.domain.outputs import Output
+from thinghub.rule_engine.domain.retries import Delays, Waiting
 from thinghub.rule_engine.ports.parking import Parking
 from thinghub.rule_engine.ports.sinks import SinkKind
 from thinghub.rule_engine.service.lane import Bounds, Lane
@@ -24,6 +26,21 @@ class LiveAction:
     instance_id: str
     type: str
     configuration: Configuration
+    rule_id: int = 0
+    rule_name: str = ""
+    error_action: bool = False
+
+
+class _Nowhere:
+    """Where the outputs of error actions wait: they are tried once."""
+
+    loss = "dropped"
+
+    async def park(self, place: Waiting, outputs: Sequence[Output], not_before_ms: int) -> int:
+        return len(outputs)
+
+    async def waiting(self) -> dict[str, int]:
+        return {}
 
 
 class Lanes:
@@ -45,6 +62,7 @@ class Lanes:
         self._delays = delays
         self._now_ms = now_ms
         self._actions: dict[int, LiveAction] = {}
+        self._error_actions: dict[int, LiveAction] = {}
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._tasks = asyncio.TaskGroup()
         for name in kinds:
@@ -69,6 +87,7 @@ class Lanes:
     def apply(self, actions: Iterable[LiveAction]) -> None:
         """The actions that exist now."""
         self._actions = {action.action_id: action for action in actions}
+        self._error_actions = {action.rule_id: action for action in self._actions.values() if action.error_action}
         for action_id in self._lanes.keys() - self._actions.keys():
             lane, task = self._lanes.pop(action_id)
             task.cancel()
@@ -87,9 +106,22 @@ class Lanes:
 
     def _open(self, action: LiveAction) -> Lane:
         sink = self._kinds[action.type].open(action.instance_id, action.configuration)
-        lane = Lane(action.type, sink, self._parking, self._observation, self._bounds, self._delays, self._now_ms)
+        parking = _Nowhere() if action.error_action else self._parking
+        dead = None if action.error_action else partial(self._report, action)
+        lane = Lane(action.type, sink, parking, self._observation, self._bounds, self._delays, self._now_ms, dead)
         self._lanes[action.action_id] = lane, self._tasks.create_task(lane.run())
         return lane
+
+    async def _report(self, failed: LiveAction, outputs: Sequence[Output]) -> None:
+        """To the rule's error action, once, if there is one."""
+        told = self._error_actions.get(failed.rule_id)
+        lane = self.find(told.action_id) if told else None
+        if told is None or lane is None:
+            return
+        resource = resource_of(failed.configuration)
+        failures = [failure_of(output, told.action_id, failed.rule_name, failed.type, resource) for output in outputs]
+        self._observation.results(failed.type, "error_action", len(failures))
+        await lane.deliver(failures)
 
     def _open_circuits(self, type: str) -> int:
         return sum(lane.type == type and lane.is_open for lane, _ in self._lanes.values())

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from thinghub.common.errors import Fault, Unavailable
 from thinghub.rule_engine.domain.configurations import parse_configuration
+from thinghub.rule_engine.domain.failures import FAILURE_KINDS
 from thinghub.rule_engine.domain.rules import MAX_ACTIONS, MAX_RULES, Action, Rule, check_rule, check_startable
 from thinghub.rule_engine.domain.sql.kinds import field_kinds
-from thinghub.rule_engine.errors import ActionErrorUnsupported, PageInvalid
+from thinghub.rule_engine.errors import PageInvalid
 from thinghub.rule_engine.ports.changes import Changes
 from thinghub.rule_engine.ports.store import RuleStore
 from thinghub.rule_engine.service.catalogue import Catalogue
@@ -64,15 +65,14 @@ class Rules:
         await self._store.set_running(instance_id, rule_id, False, self._now_ms())
         await self._announce(rule_id)
 
-    async def create_action(self, instance_id: str, action: Action, error_action: bool) -> Action:
-        """Looks at the destination first. Raises ActionErrorUnsupported, ActionTypeUnsupported, ActionConfigInvalid,
-        TopicTypeUnsupported, SecretNotFound, TableNotFound, TableUniqueMissing, SinkUnreachable, RuleNotFound,
-        ActionExists, ActionLimit, Unavailable."""
-        if error_action:
-            raise ActionErrorUnsupported("error actions are not available: what fails goes to the dead letters")
+    async def create_action(self, instance_id: str, action: Action) -> Action:
+        """Looks at the destination first. Raises ActionTypeUnsupported, ActionConfigInvalid, TopicTypeUnsupported,
+        SecretNotFound, TableNotFound, TableUniqueMissing, KafkaTopicNotFound, TargetRefused, SinkUnreachable,
+        RuleNotFound, ActionExists, ErrorActionExists, ActionLimit, Unavailable."""
         configuration = parse_configuration(action.type, action.configuration)
         rule = await self._store.get_rule(instance_id, action.rule_id)
-        await self._kinds[action.type].check(instance_id, configuration, field_kinds(rule.select))
+        fields = FAILURE_KINDS if action.error_action else field_kinds(rule.select)
+        await self._kinds[action.type].check(instance_id, configuration, fields)
         created = await self._store.create_action(instance_id, action, MAX_ACTIONS)
         await self._announce(created.rule_id)
         return created
