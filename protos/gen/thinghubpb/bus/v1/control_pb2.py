@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fthinghubpb/bus/v1/control.proto\x12\x11thinghubpb.bus.v1\"\x8e\x01\n\x0c\x43ontrolEvent\x12:\n\x0epolicy_changed\x18\x01 \x01(\x0b\x32 .thinghubpb.bus.v1.PolicyChangedH\x00\x12\x38\n\rrules_changed\x18\x02 \x01(\x0b\x32\x1f.thinghubpb.bus.v1.RulesChangedH\x00\x42\x08\n\x06\x63hange\"F\n\rPolicyChanged\x12\x13\n\x0bproduct_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"\x1f\n\x0cRulesChanged\x12\x0f\n\x07rule_id\x18\x01 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fthinghubpb/bus/v1/control.proto\x12\x11thinghubpb.bus.v1\"\xd3\x01\n\x0c\x43ontrolEvent\x12:\n\x0epolicy_changed\x18\x01 \x01(\x0b\x32 .thinghubpb.bus.v1.PolicyChangedH\x00\x12\x38\n\rrules_changed\x18\x02 \x01(\x0b\x32\x1f.thinghubpb.bus.v1.RulesChangedH\x00\x12\x43\n\x13thing_model_changed\x18\x03 \x01(\x0b\x32$.thinghubpb.bus.v1.ThingModelChangedH\x00\x42\x08\n\x06\x63hange\"F\n\rPolicyChanged\x12\x13\n\x0bproduct_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"\x1f\n\x0cRulesChanged\x12\x0f\n\x07rule_id\x18\x01 \x01(\x03\"9\n\x11ThingModelChanged\x12\x13\n\x0bproduct_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'thinghubpb.bus.v1.control_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONTROLEVENT']._serialized_start=55
-  _globals['_CONTROLEVENT']._serialized_end=197
-  _globals['_POLICYCHANGED']._serialized_start=199
-  _globals['_POLICYCHANGED']._serialized_end=269
-  _globals['_RULESCHANGED']._serialized_start=271
-  _globals['_RULESCHANGED']._serialized_end=302
+  _globals['_CONTROLEVENT']._serialized_end=266
+  _globals['_POLICYCHANGED']._serialized_start=268
+  _globals['_POLICYCHANGED']._serialized_end=338
+  _globals['_RULESCHANGED']._serialized_start=340
+  _globals['_RULESCHANGED']._serialized_end=371
+  _globals['_THINGMODELCHANGED']._serialized_start=373
+  _globals['_THINGMODELCHANGED']._serialized_end=430
 # @@protoc_insertion_point(module_scope)

@@ -24,21 +24,25 @@ class ControlEvent(_message.Message):
 
     POLICY_CHANGED_FIELD_NUMBER: _builtins.int
     RULES_CHANGED_FIELD_NUMBER: _builtins.int
+    THING_MODEL_CHANGED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def policy_changed(self) -> Global___PolicyChanged: ...
     @_builtins.property
     def rules_changed(self) -> Global___RulesChanged: ...
+    @_builtins.property
+    def thing_model_changed(self) -> Global___ThingModelChanged: ...
     def __init__(
         self,
         *,
         policy_changed: Global___PolicyChanged | None = ...,
         rules_changed: Global___RulesChanged | None = ...,
+        thing_model_changed: Global___ThingModelChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy_changed", b"policy_changed", "rules_changed", b"rules_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy_changed", b"policy_changed", "rules_changed", b"rules_changed", "thing_model_changed", b"thing_model_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy_changed", b"policy_changed", "rules_changed", b"rules_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy_changed", b"policy_changed", "rules_changed", b"rules_changed", "thing_model_changed", b"thing_model_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["policy_changed", "rules_changed"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["policy_changed", "rules_changed", "thing_model_changed"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -91,3 +95,27 @@ class RulesChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RulesChanged: _TypeAlias = RulesChanged  # noqa: Y015
+
+@_typing.final
+class ThingModelChanged(_message.Message):
+    """A product's thing model was published; who validates by it fetches the named version or a later one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_KEY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    product_key: _builtins.str
+    version: _builtins.int
+    def __init__(
+        self,
+        *,
+        product_key: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_key", b"product_key", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThingModelChanged: _TypeAlias = ThingModelChanged  # noqa: Y015

@@ -3,6 +3,7 @@
     gRPC ── Instances, Products, Devices ── PostgreSQL, one transaction a change ── outbox
          │                            └── auth (secrets), connection-gateway (sessions)
          ├─ Applications ── PostgreSQL ── Registrar, which makes their devices in portions
+         ├─ ThingModels ── PostgreSQL ── outbox
          └─ PolicyReader ── PostgreSQL, or the copies in Redis
     Outbox ── device.lifecycle, control
     LifecycleConsumer <── device.lifecycle ── Projection ── device_status
@@ -14,6 +15,8 @@ projection stands still; without Redis policies are not copied.
 import asyncio
 import time
 from typing import Never
+
+import grpc
 
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicMissing
@@ -30,9 +33,11 @@ from thinghub.device_registry.adapters.metrics import CountedStatuses
 from thinghub.device_registry.adapters.postgres_applications import PostgresApplications
 from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
 from thinghub.device_registry.adapters.postgres_store import PostgresStore
+from thinghub.device_registry.adapters.postgres_thing_models import PostgresThingModels
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
 from thinghub.device_registry.entrypoints.rpc import RegistryRpc
+from thinghub.device_registry.entrypoints.thing_models_rpc import ThingModelRpc
 from thinghub.device_registry.service.applications import Applications
 from thinghub.device_registry.service.devices import Devices
 from thinghub.device_registry.service.instances import Instances
@@ -42,8 +47,9 @@ from thinghub.device_registry.service.policies import PolicyReader
 from thinghub.device_registry.service.products import Products
 from thinghub.device_registry.service.projection import Projection
 from thinghub.device_registry.service.registrar import Registrar
+from thinghub.device_registry.service.thing_models import ThingModels
 from thinghub.device_registry.settings import Settings
-from thinghubpb.registry.v1 import registry_pb2_grpc
+from thinghubpb.registry.v1 import registry_pb2_grpc, things_pb2_grpc
 
 MIGRATIONS = "thinghub.device_registry.migrations"
 GROUP = "device-registry"
@@ -67,20 +73,23 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
     registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
+    products = Products(store, credentials, clock_ms, settings.products_per_instance)
+    models = ThingModelRpc(ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms))
     rpc = RegistryRpc(
         Instances(store, clock_ms),
-        Products(store, credentials, clock_ms, settings.products_per_instance),
+        products,
         Devices(store, credentials, gateways, clock_ms, runtime.log),
         reader,
         Applications(store, applications, maker, registrar.wake, clock_ms),
     )
+
+    def add(server: grpc.aio.Server) -> None:
+        registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server)
+        things_pb2_grpc.add_ThingModelServiceServicer_to_server(models, server)
+
     try:
         async with (
-            serve_rpc(
-                settings.rpc_listen,
-                lambda server: registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server),
-                runtime,
-            ),
+            serve_rpc(settings.rpc_listen, add, runtime),
             asyncio.TaskGroup() as tasks,
         ):
             parts.rpc.ok()

@@ -25,7 +25,7 @@ class CreateProductRequest(Request):
     protocol_type: Text = ""
     category_key: Text = ""
     aliyun_commodity_code: Text = ""
-    validate_type: int = Field(1, ge=0, le=2)
+    validate_type: int = Field(0, ge=0, le=2, description="0 full, 1 weak, 2 nothing is validated.")
     publish_auto: bool = True
     id2: bool = False
 

@@ -37,3 +37,8 @@ class BusAnnouncer:
         change = control_pb2.PolicyChanged(product_key=product_key, version=version, deleted=deleted)
         event = control_pb2.ControlEvent(policy_changed=change)
         await self._bus.publish(CONTROL, CONTROL_PARTITION, event.SerializeToString())
+
+    async def thing_model_changed(self, product_key: str, version: int) -> None:
+        change = control_pb2.ThingModelChanged(product_key=product_key, version=version)
+        event = control_pb2.ControlEvent(thing_model_changed=change)
+        await self._bus.publish(CONTROL, CONTROL_PARTITION, event.SerializeToString())

@@ -77,7 +77,7 @@ class Product:
     protocol_type: str = ""
     category_key: str = ""
     commodity_code: str = ""
-    validate_type: int = 1
+    validate_type: int = 0  # 0 full, 1 weak, 2 nothing is validated
     id2: bool = False
     lane: int = 0
     not_stored: bool = False
@@ -89,7 +89,7 @@ class Product:
 _RANGES = {
     "node_type": (0, 1),
     "data_format": (0, 1),
-    "validate_type": (1, 2),
+    "validate_type": (0, 2),
     "net_type": (0, 32),
     "lane": (0, _MAX_LANE),
 }

@@ -14,6 +14,7 @@ from thinghub.device_registry.domain.announcements import (
     DeviceAnnounced,
     OutboxEntry,
     PolicyAnnounced,
+    ThingModelAnnounced,
     lifecycle_message,
 )
 from thinghub.device_registry.domain.policies import Policy
@@ -85,6 +86,7 @@ class Outbox:
         """Tells the oldest entries; how many. Raises a Fault when the store or the bus is away."""
         async with self._store.taking(BATCH) as entries:
             await self._tell_policies(entries)
+            await self._tell_models(entries)
             await self._tell_devices(entries)
             return len(entries)
 
@@ -96,6 +98,13 @@ class Outbox:
         ]
         if messages:
             await self._announcer.lifecycle(messages)
+
+    async def _tell_models(self, entries: Sequence[OutboxEntry]) -> None:
+        announced = (entry.announcement for entry in entries)
+        # The last of a product's: who hears of it fetches that one or a later one.
+        newest = {one.product_key: one.version for one in announced if isinstance(one, ThingModelAnnounced)}
+        for product_key, version in newest.items():
+            await self._announcer.thing_model_changed(product_key, version)
 
     async def _tell_policies(self, entries: Sequence[OutboxEntry]) -> None:
         announced = (entry.announcement for entry in entries)
