@@ -93,7 +93,7 @@ def test_what_the_sdk_sends_in_the_body_is_noted(operation: Operation) -> None:
     assert list(operation.form) == marked
 
 
-def test_the_rpc_face_is_the_contracts_twenty_five_actions() -> None:
+def test_the_rpc_face_is_the_contracts_actions_of_the_shape_file() -> None:
     assert {operation.name for operation in CONTRACT} == SHAPES.keys() - {"about"}
 
 

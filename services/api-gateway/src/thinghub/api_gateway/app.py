@@ -1,7 +1,7 @@
 """api-gateway, put together.
 
     API port (HTTP and HTTPS) ── RPC style ─┬─ Api ─ operation table ─ owners over gRPC: auth, device-registry,
-                              └─ REST ──────┘                          connection-gateway, rule-engine
+                              └─ REST ──────┘                          connection-gateway, rule-engine, shadow
     worker id (Redis) ── message ids of Pub
 
 Ready once the port is open and auth is reached. At the start it waits a while for the other owners and a worker id too,
@@ -18,12 +18,15 @@ from typing import Never
 
 import grpc
 
+from thinghub.api_gateway.adapters.applications import RpcApplications
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
 from thinghub.api_gateway.adapters.gateway import RpcGateways
 from thinghub.api_gateway.adapters.message_ids import LeasedMessageIds
 from thinghub.api_gateway.adapters.reachable import watch
 from thinghub.api_gateway.adapters.registry import RpcDevices, RpcInstances, RpcProducts, RpcTopicClasses
 from thinghub.api_gateway.adapters.rules import RpcRules
+from thinghub.api_gateway.adapters.shadow import RpcShadows
+from thinghub.api_gateway.adapters.thing_models import RpcThingModels
 from thinghub.api_gateway.entrypoints.application import application
 from thinghub.api_gateway.service.api import Api
 from thinghub.api_gateway.service.operation import Owners
@@ -125,9 +128,12 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         products=products,
         policies=Policies(products, time.monotonic),
         devices=RpcDevices(registry),
+        applications=RpcApplications(registry),
         topic_classes=RpcTopicClasses(registry),
+        thing_models=RpcThingModels(registry),
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
+        shadows=RpcShadows(channels["shadow"]),
         message_ids=message_ids,
     )
 

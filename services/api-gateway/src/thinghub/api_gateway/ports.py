@@ -9,10 +9,13 @@ from typing import Protocol
 
 from thinghub.api_gateway.domain.values import (
     AccessKey,
+    Application,
     Caller,
     Device,
+    DeviceCounts,
     DeviceId,
     DeviceRef,
+    DeviceStatus,
     Downlink,
     Instance,
     Limits,
@@ -21,14 +24,17 @@ from thinghub.api_gateway.domain.values import (
     Outcome,
     Policy,
     Product,
+    RefusedDevice,
     Reply,
     Role,
     Rule,
     RuleAction,
     Session,
     Signature,
+    ThingModelVersion,
     Token,
     TopicClass,
+    WantedDevice,
 )
 
 
@@ -92,11 +98,55 @@ class Devices(Protocol):
     async def delete(self, instance_id: str, ref: DeviceRef) -> None: ...
 
 
+class Applications(Protocol):
+    """Many devices at once."""
+
+    async def check(
+        self, instance_id: str, product_key: str, wanted: Sequence[WantedDevice]
+    ) -> tuple[int, Sequence[RefusedDevice]]:
+        """The id of a stored application, and what cannot be made."""
+
+    async def count(self, instance_id: str, product_key: str, count: int) -> int: ...
+    async def start(self, instance_id: str, product_key: str, apply_id: int) -> None: ...
+    async def get(self, instance_id: str, product_key: str, apply_id: int) -> Application: ...
+
+    async def devices(
+        self, instance_id: str, apply_id: int, page: int, page_size: int, with_secrets: bool
+    ) -> tuple[Sequence[Device], int]:
+        """One page of what was made, and how many were."""
+
+    async def import_devices(
+        self, instance_id: str, product_key: str, wanted: Sequence[WantedDevice]
+    ) -> tuple[int, Sequence[RefusedDevice]]: ...
+
+    async def by_status(
+        self, instance_id: str, product_key: str, status: DeviceStatus, page: int, page_size: int, with_secrets: bool
+    ) -> tuple[Sequence[Device], int]: ...
+
+    async def statistics(self, instance_id: str, product_key: str) -> DeviceCounts:
+        """Of a product, or with an empty key of the instance."""
+
+
 class TopicClasses(Protocol):
     async def create(self, instance_id: str, topic_class: TopicClass) -> int:
         """The topic class id."""
 
     async def list(self, instance_id: str, product_key: str) -> Sequence[TopicClass]: ...
+
+
+class ThingModels(Protocol):
+    """`module` empty: the default module, or the whole thing model."""
+
+    async def import_tsl(self, instance_id: str, product_key: str, tsl: str, module: str, module_name: str) -> None: ...
+    async def add(self, instance_id: str, product_key: str, functions: str, module: str, module_name: str) -> None: ...
+    async def publish(self, instance_id: str, product_key: str, model_version: str, description: str) -> None: ...
+    async def get(
+        self, instance_id: str, product_key: str, published: bool, model_version: str, module: str, simple: bool
+    ) -> str:
+        """TSL as text."""
+
+    async def versions(self, instance_id: str, product_key: str) -> Sequence[ThingModelVersion]:
+        """Newest first."""
 
 
 class Gateways(Protocol):
@@ -118,6 +168,14 @@ class Rules(Protocol):
     async def create_action(self, instance_id: str, action: RuleAction) -> int: ...
     async def list_actions(self, instance_id: str, rule_id: int) -> Sequence[RuleAction]: ...
     async def delete_action(self, instance_id: str, action_id: int) -> None: ...
+
+
+class Shadows(Protocol):
+    async def get(self, device: DeviceId) -> str:
+        """The document, JSON, as a device is answered."""
+
+    async def update(self, device: DeviceId, document: str, delta: bool) -> int:
+        """The new version."""
 
 
 class MessageIdSource(Protocol):

@@ -1,5 +1,6 @@
 """What operations pass to the owners and get back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -146,6 +147,7 @@ class Device:
     product_name: str = ""
     node_type: int = 0
     instance_id: str = ""
+    sn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,67 @@ class NewDevice:
     nickname: str = ""
     iot_id: str = ""
     device_secret: str = ""
+    sn: str = ""
+
+
+class DeviceStatus(IntEnum):
+    UNACTIVE = 1
+    ONLINE = 2
+    OFFLINE = 3
+    DISABLED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCounts:
+    """`active` were online at least once."""
+
+    devices: int
+    online: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDevice:
+    """A device of an application; the secret is an import's."""
+
+    device_name: str
+    nickname: str = ""
+    device_secret: str = ""
+    sn: str = ""
+
+
+class RefusedReason(IntEnum):
+    UNSPECIFIED = 0
+    NAME = 1
+    NICKNAME = 2
+    SECRET = 3
+    SN = 4
+    REPEATED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDevice:
+    reason: RefusedReason
+    message: str
+    device_name: str
+    nickname: str = ""
+    sn: str = ""
+
+
+class ApplicationState(IntEnum):
+    CHECKED = 1
+    RUNNING = 2
+    DONE = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """`names` are those made so far; before the start, those that can be made."""
+
+    state: ApplicationState
+    names: Sequence[str]
+    refused: Sequence[RefusedDevice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +250,14 @@ class TopicClass:
     description: str = ""
     codec: str = ""
     proxy_subscribe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThingModelVersion:
+    version: int
+    model_version: str
+    description: str
+    created_ms: int
 
 
 @dataclass(frozen=True, slots=True)

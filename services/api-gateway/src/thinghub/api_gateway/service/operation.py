@@ -22,6 +22,7 @@ from thinghub.api_gateway.domain.parameters import Shape
 from thinghub.api_gateway.domain.values import Caller, Role
 from thinghub.api_gateway.ports import (
     AccessKeys,
+    Applications,
     Callers,
     Devices,
     Gateways,
@@ -30,6 +31,8 @@ from thinghub.api_gateway.ports import (
     Products,
     Rules,
     Secrets,
+    Shadows,
+    ThingModels,
     TopicClasses,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
@@ -47,9 +50,12 @@ class Owners:
     products: Products
     policies: Policies
     devices: Devices
+    applications: Applications
     topic_classes: TopicClasses
+    thing_models: ThingModels
     gateways: Gateways
     rules: Rules
+    shadows: Shadows
     message_ids: MessageIdSource
 
 

@@ -1,0 +1,46 @@
+"""What a fleet does every day beside its messages: registration in batches, time, tags, broadcast."""
+
+import asyncio
+
+from tests.integration.flows.steps import connected, new_product, until_status
+from tests.support.identity import Identity
+from tests.support.platform import Platform
+
+
+async def a_batch_of_devices_is_registered_and_connects(platform: Platform) -> None:
+    api = platform.api()
+    product_key = await new_product(api)
+    apply_id = (await api.ok("BatchRegisterDevice", ProductKey=product_key, Count=1200))["Data"]["ApplyId"]
+    async with asyncio.timeout(60):
+        while True:
+            answer = await api.ok("QueryBatchRegisterDeviceStatus", ProductKey=product_key, ApplyId=apply_id)
+            if answer["Data"]["Status"] == "CREATE_SUCCESS":
+                break
+            await asyncio.sleep(0.1)
+    assert len(set(answer["Data"]["ValidList"]["Name"])) == 1200
+    page = await api.ok("QueryPageByApplyId", ApplyId=apply_id, CurrentPage=24, PageSize=50)
+    assert page["Total"] == 1200
+    row = page["ApplyDeviceList"]["ApplyDeviceInfo"][-1]
+    identity = Identity(product_key, row["DeviceName"], row["DeviceSecret"])
+    async with await connected(platform, identity):
+        await until_status(api, identity, "ONLINE")
+        async with asyncio.timeout(20):
+            while (await api.ok("QueryDeviceStatistics", ProductKey=product_key))["Data"]["onlineCount"] != 1:
+                await asyncio.sleep(0.1)
+        listed = await api.ok("QueryDeviceByStatus", ProductKey=product_key, Status=1, CurrentPage=1, PageSize=10)
+        assert [one["DeviceName"] for one in listed["Data"]["SimpleDeviceInfo"]] == [identity.device_name]
+
+
+async def imported_devices_connect_with_the_secrets_they_had(platform: Platform) -> None:
+    api = platform.api()
+    product_key = await new_product(api)
+    devices = [{"DeviceName": "old1", "DeviceSecret": "secret-of-the-old-cloud", "Sn": "1"}]
+    await api.ok("BatchImportDevice", ProductKey=product_key, DeviceList=devices)
+    await api.ok("ImportDevice", ProductKey=product_key, DeviceName="old2", DeviceSecret="another-old-secret")
+    for name, secret in (("old1", "secret-of-the-old-cloud"), ("old2", "another-old-secret")):
+        identity = Identity(product_key, name, secret)
+        async with await connected(platform, identity):
+            await until_status(api, identity, "ONLINE")
+
+
+FLOWS = (a_batch_of_devices_is_registered_and_connects, imported_devices_connect_with_the_secrets_they_had)
