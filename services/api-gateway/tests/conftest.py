@@ -1,4 +1,4 @@
-"""The API on a real socket, with the real owners behind it: auth, device-registry and rule-engine, each over gRPC.
+"""The API on a real socket, with the real owners behind it, each over gRPC: auth, device-registry, rule-engine, shadow.
 
 Only the connection tier is the test's own, because its outcomes need devices: `Gateways` answers what a test
 says.
@@ -32,6 +32,8 @@ import thinghub.device_registry.app
 import thinghub.device_registry.settings
 import thinghub.rule_engine.app
 import thinghub.rule_engine.settings
+import thinghub.shadow.app
+import thinghub.shadow.settings
 from tests.support.openapi import Key, OpenApi
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import TopicSpec
@@ -141,7 +143,7 @@ def platform(running: Platform) -> Platform:
 
 async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExitStack) -> Platform:
     unique = f"t{secrets.token_hex(4)}"
-    sockets = {name: f"unix://{folder}/{name}.sock" for name in ("auth", "registry", "gateway", "rules")}
+    sockets = {name: f"unix://{folder}/{name}.sock" for name in ("auth", "registry", "gateway", "rules", "shadow")}
     key = Key("firstkey", secrets.token_hex(16))
     ca, private = certificate(folder)
     shared: dict[str, object] = {
@@ -189,6 +191,13 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
     await stack.enter_async_context(
         service("device-registry", lambda runtime: thinghub.device_registry.app.serve(registry, runtime))
     )
+    shadow = load(
+        thinghub.shadow.settings.Settings,
+        **shared,
+        rpc_listen=sockets["shadow"],
+        gateway_target=sockets["gateway"],
+    )
+    await stack.enter_async_context(service("shadow", lambda runtime: thinghub.shadow.app.serve(shadow, runtime)))
     await stack.enter_async_context(
         service("rule-engine", lambda runtime: thinghub.rule_engine.app.serve(rules, runtime))
     )
@@ -202,6 +211,7 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         registry_target=sockets["registry"],
         gateway_target=sockets["gateway"],
         rules_target=sockets["rules"],
+        shadow_target=sockets["shadow"],
     )
     bound: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     await stack.enter_async_context(

@@ -1,6 +1,8 @@
 """Faults that shadow raises; `reason` is what the API maps to the contract's codes."""
 
-from thinghub.common.errors import FailedPrecondition, InvalidArgument, Unavailable
+from collections.abc import Mapping
+
+from thinghub.common.errors import FailedPrecondition, Fault, InvalidArgument, Unavailable
 
 
 class StoreUnavailable(Unavailable):
@@ -19,13 +21,91 @@ class DeviceInvalid(InvalidArgument):
     reason = "device_invalid"
 
 
-class ShadowMessageInvalid(InvalidArgument):
-    """An update that is none; details name what is wrong with it (`problem`)."""
+class ShadowEmpty(InvalidArgument):
+    reason = "shadow_message_empty"
 
-    reason = "shadow_message_invalid"
+
+class ShadowNotJson(InvalidArgument):
+    reason = "shadow_message_not_json"
+
+
+class ShadowTooLarge(InvalidArgument):
+    """The message, or the document it would make, is too large or too deep."""
+
+    reason = "shadow_too_large"
+
+
+class ShadowMethodMissing(InvalidArgument):
+    reason = "shadow_method_missing"
+
+
+class ShadowMethodInvalid(InvalidArgument):
+    reason = "shadow_method_invalid"
+
+
+class ShadowStateMissing(InvalidArgument):
+    reason = "shadow_state_missing"
+
+
+class ShadowVersionMissing(InvalidArgument):
+    reason = "shadow_version_missing"
+
+
+class ShadowVersionInvalid(InvalidArgument):
+    reason = "shadow_version_invalid"
 
 
 class ShadowVersionConflict(FailedPrecondition):
-    """The version is not greater than the document's (details: `current`)."""
+    """The version is not greater than the document's."""
 
     reason = "shadow_version_conflict"
+
+
+class ShadowDesiredMissing(InvalidArgument):
+    reason = "shadow_desired_missing"
+
+
+class ShadowDesiredNull(InvalidArgument):
+    reason = "shadow_desired_null"
+
+
+class ShadowDesiredNotJson(InvalidArgument):
+    reason = "shadow_desired_not_json"
+
+
+class ShadowDesiredEmpty(InvalidArgument):
+    reason = "shadow_desired_empty"
+
+
+class ShadowDesiredValueNull(InvalidArgument):
+    reason = "shadow_desired_value_null"
+
+
+class ShadowTooManyDesired(InvalidArgument):
+    reason = "shadow_too_many_desired"
+
+
+_OF_PROBLEM: Mapping[str, tuple[type[Fault], str]] = {
+    "empty": (ShadowEmpty, "The shadow message is empty."),
+    "not_json": (ShadowNotJson, "The shadow message is not a JSON object."),
+    "too_large": (ShadowTooLarge, "A shadow has at most 16 kB."),
+    "too_deep": (ShadowTooLarge, "A shadow has at most 5 levels."),
+    "no_method": (ShadowMethodMissing, "The shadow message has no method."),
+    "bad_method": (ShadowMethodInvalid, "The method is update."),
+    "no_state": (ShadowStateMissing, "The shadow message has no state."),
+    "no_version": (ShadowVersionMissing, "The shadow message has no version."),
+    "bad_version": (ShadowVersionInvalid, "The version is an integer above the shadow's, or -1."),
+    "conflict": (ShadowVersionConflict, "The version is not greater than the shadow's."),
+    "no_desired": (ShadowDesiredMissing, "The state has no desired."),
+    "desired_null": (ShadowDesiredNull, 'desired is null; the string "null" clears it.'),
+    "desired_not_object": (ShadowDesiredNotJson, "desired is not a JSON object."),
+    "desired_empty": (ShadowDesiredEmpty, "desired has no attribute."),
+    "desired_value_null": (ShadowDesiredValueNull, 'An attribute of desired is null; the string "null" deletes it.'),
+    "too_many_desired": (ShadowTooManyDesired, "desired has more than 128 attributes."),
+}
+
+
+def shadow_fault(problem: str) -> Fault:
+    """The fault that says what is wrong with a server's update."""
+    kind, text = _OF_PROBLEM[problem]
+    return kind(text)

@@ -1,0 +1,216 @@
+"""Posts of devices against the thing model: what is stored, what is refused, and the reply's code (device-mqtt §4).
+
+    thing/event/property/post          {"Temp": 23.5} or {"Temp": {"value": 23.5, "time": 1524448722000}}
+    thing/event/{event}/post           {"value": {...}, "time": ...}, or flat: {...}
+    thing/event/property/batch/post    {"properties": {"Temp": [{"value", "time"}]}, "events": {"alarm": [{...}]}}
+    thing/event/property/pack/post     {"properties": {...}, "events": {"alarm": {"value", "time"}}}, no sub-devices
+
+Properties that the model does not have are ignored. An event it does not have is refused whatever the product's
+strictness: nobody could say what it is. A value nested deeper than can be written again is bad in every mode.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import orjson
+
+from thinghub.device_protocol.codes import Alink
+from thinghub.device_protocol.tsl.model import Event
+from thinghub.device_protocol.tsl.validator import MAX_TIME_MS, WHY, TslCode
+from thinghub.shadow.domain.thing_models import Strictness, ThingModel
+
+MAX_PROPERTIES: Final = 200
+MAX_EVENTS: Final = 200
+TOO_MANY_PROPERTIES: Final = 6106
+TOO_MANY_EVENTS: Final = 6356
+NO_TOPOLOGY: Final = 6401
+SUCCESS: Final = "success"
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,50}(:[A-Za-z0-9_]{1,50})?")
+_WRAPPED: Final = ({"value"}, {"value", "time"})
+
+
+class Item(NamedTuple):
+    value: object
+    time_ms: int
+
+
+class Failed(NamedTuple):
+    """A value that was not stored. `value` is None when it cannot even be written."""
+
+    value: object
+    code: int
+    message: str
+
+
+class Occurred(NamedTuple):
+    event: Event
+    value: object
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Post:
+    """`items` have the values of each property in the order posted. Nothing is stored when `code` is not 200."""
+
+    code: int = Alink.SUCCESS
+    message: str = SUCCESS
+    items: dict[str, list[Item]] = field(default_factory=dict)
+    failed: dict[str, Failed] = field(default_factory=dict)
+    events: list[Occurred] = field(default_factory=list)
+
+
+class Refused(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class PostReader:
+    """Judges one post. `received_ms` fills in times that the device left out."""
+
+    def __init__(self, model: ThingModel, received_ms: int) -> None:
+        self._model = model
+        self._validator = model.validator
+        self._received_ms = received_ms
+
+    def read(self, what: str, params: object) -> Post | None:
+        """`what` is the topic between `thing/event/` and `/post`. None: nothing that is read here."""
+        if what.startswith("property/") and what not in ("property/batch", "property/pack"):
+            return None
+        try:
+            if what == "property":
+                return self._properties(Post(), _object(params), single=True)
+            if what == "property/batch":
+                return self._batch(_object(params))
+            if what == "property/pack":
+                return self._pack(_object(params))
+            return self._event(Post(), what, params)
+        except Refused as refused:
+            return Post(refused.code, refused.message)
+
+    def _properties(self, post: Post, given: dict[str, object], single: bool) -> Post:
+        """`single`: a member is a value or {"value","time"}; else it is an array of {"value","time"}."""
+        if len(given) > MAX_PROPERTIES:
+            raise Refused(TOO_MANY_PROPERTIES, f"more than {MAX_PROPERTIES} properties")
+        known = self._validator.properties
+        everything = self._model.strictness is Strictness.NONE
+        count = 0
+        for identifier, member in given.items():
+            if identifier not in known and not (everything and _IDENTIFIER.fullmatch(identifier)):
+                continue
+            members = (member,) if single else _array(member)
+            count += len(members)
+            if count > MAX_PROPERTIES:
+                raise Refused(TOO_MANY_PROPERTIES, f"more than {MAX_PROPERTIES} values")
+            for one in members:
+                self._value(post, identifier, one)
+        return post
+
+    def _value(self, post: Post, identifier: str, member: object) -> None:
+        value, time_ms, code = self._unwrap(member)
+        if not code and self._model.strictness is not Strictness.NONE:
+            code = self._validator.value(identifier, value)
+        writable = _writable(value)
+        if not code and not writable:
+            code = TslCode.STRUCT
+        if not code:
+            post.items.setdefault(identifier, []).append(Item(value, time_ms))
+        elif self._model.strictness is Strictness.FULL:
+            raise Refused(code, f"{WHY[code]}: {identifier}")
+        else:
+            post.failed[identifier] = Failed(value if writable else None, code, WHY[code])
+
+    def _unwrap(self, member: object) -> tuple[object, int, int]:
+        """Value, time and a code."""
+        if type(member) is not dict or not member:
+            return member, self._received_ms, 0
+        names = member.keys()
+        if names == {"time"}:
+            return None, self._received_ms, TslCode.VALUE
+        if names not in _WRAPPED:
+            return member, self._received_ms, 0
+        time_ms = self._time(member)
+        return member["value"], time_ms or self._received_ms, 0 if time_ms else TslCode.TIME
+
+    def _time(self, member: dict[str, object]) -> int:
+        """Epoch milliseconds; 0 when it is none."""
+        time_ms = member.get("time")
+        if time_ms is None:
+            return self._received_ms
+        if isinstance(time_ms, str) and time_ms.isascii() and time_ms.isdigit() and len(time_ms) < 17:
+            time_ms = int(time_ms)
+        return time_ms if type(time_ms) is int and 0 < time_ms <= MAX_TIME_MS else 0
+
+    def _event(self, post: Post, identifier: str, params: object) -> Post:
+        event = self._validator.events.get(identifier)
+        if event is None:
+            raise Refused(TslCode.NO_FUNCTION, f"{WHY[TslCode.NO_FUNCTION]}: {identifier[:101]}")
+        given = {} if params is None else _object(params)
+        value: object = given
+        time_ms = self._received_ms
+        if isinstance(given.get("value"), dict) and given.keys() <= {"value", "time"}:
+            value, time_ms = given["value"], self._time(given)
+        code = 0 if time_ms else TslCode.TIME
+        if not code and self._model.strictness is not Strictness.NONE:
+            code = self._validator.output(identifier, value)
+        if not code and not _writable(value):
+            code = TslCode.STRUCT
+        if code:
+            raise Refused(code, f"{WHY[code]}: {identifier}")
+        post.events.append(Occurred(event, value, time_ms))
+        return post
+
+    def _batch(self, given: dict[str, object]) -> Post:
+        post = self._properties(Post(), _optional(given, "properties"), single=False)
+        events = _optional(given, "events")
+        return self._events(post, ((name, one) for name, several in events.items() for one in _array(several)))
+
+    def _pack(self, given: dict[str, object]) -> Post:
+        if given.get("subDevices"):
+            raise Refused(NO_TOPOLOGY, "sub-devices in a pack are not read")
+        post = self._properties(Post(), _optional(given, "properties"), single=True)
+        return self._events(post, _optional(given, "events").items())
+
+    def _events(self, post: Post, events: Iterable[tuple[str, object]]) -> Post:
+        for count, (identifier, one) in enumerate(events):
+            if count == MAX_EVENTS:
+                raise Refused(TOO_MANY_EVENTS, f"more than {MAX_EVENTS} events")
+            try:
+                self._event(post, identifier, one)
+            except Refused as refused:
+                if self._model.strictness is Strictness.FULL:
+                    raise
+                post.failed[identifier] = Failed(None, refused.code, refused.message)
+        return post
+
+
+def _writable(value: object) -> bool:
+    """JSON is read to a depth of 1,024 and written to 254: a value must leave room for what is put around it."""
+    if type(value) is not dict and type(value) is not list:
+        return True
+    try:
+        orjson.dumps([[[[[[[[value]]]]]]]])
+    except TypeError:
+        return False
+    return True
+
+
+def _object(params: object) -> dict[str, object]:
+    if isinstance(params, dict):
+        return params
+    raise Refused(Alink.PARAMETER_ERROR, "request parameter error: params is not an object")
+
+
+def _optional(given: dict[str, object], key: str) -> dict[str, object]:
+    value = given.get(key)
+    return {} if value is None else _object(value)
+
+
+def _array(value: object) -> list[object]:
+    if isinstance(value, list):
+        return value
+    raise Refused(Alink.PARAMETER_ERROR, "request parameter error: a batch has arrays")
