@@ -1,8 +1,10 @@
 """What a fleet does every day beside its messages: registration in batches, time, tags, broadcast."""
 
 import asyncio
+import json
+import time
 
-from tests.integration.flows.steps import connected, new_product, until_status
+from tests.integration.flows.steps import connected, new_device, new_product, until_status
 from tests.support.identity import Identity
 from tests.support.platform import Platform
 
@@ -43,4 +45,21 @@ async def imported_devices_connect_with_the_secrets_they_had(platform: Platform)
             await until_status(api, identity, "ONLINE")
 
 
-FLOWS = (a_batch_of_devices_is_registered_and_connects, imported_devices_connect_with_the_secrets_they_had)
+async def a_device_is_told_the_time(platform: Platform) -> None:
+    api = platform.api()
+    identity = await new_device(api, await new_product(api))
+    async with await connected(platform, identity) as device:
+        base = f"/ext/ntp/{identity.product_key}/{identity.device_name}"
+        device.publish(f"{base}/request", b'{"deviceSendTime":"1571724098000"}', qos=0)
+        answer = await device.receive()
+        assert answer.topic == f"{base}/response"
+        times = json.loads(answer.payload)
+        assert times["deviceSendTime"] == "1571724098000"
+        assert abs(int(times["serverSendTime"]) - time.time() * 1000) < 60_000
+
+
+FLOWS = (
+    a_batch_of_devices_is_registered_and_connects,
+    imported_devices_connect_with_the_secrets_they_had,
+    a_device_is_told_the_time,
+)

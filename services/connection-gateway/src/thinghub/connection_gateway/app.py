@@ -46,6 +46,7 @@ from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.lookup import Lookup
+from thinghub.connection_gateway.service.ntp import Ntp
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
@@ -64,7 +65,7 @@ WORKER_LEASE_SECONDS = 300.0
 _PUBLISHED = {row.category for row in TOPICS if row.up}
 # What devices publish to the bus, in the order of the core's streams; and what the gateway itself answers.
 STREAMS: tuple[BusTopic, ...] = tuple(topic for topic in BUS_TOPICS if topic.category in _PUBLISHED)
-LOCAL = frozenset({Category.RRPC})
+LOCAL = frozenset({Category.RRPC, Category.NTP})
 
 
 async def serve(settings: Settings, runtime: Runtime) -> None:
@@ -199,7 +200,8 @@ class Gateway:
             now_ms,
             count,
         )
-        self.pump = Pump(core, self.connects, self.closing, self.pushes, self.requests, self.records)
+        self.ntp = Ntp(self.pushes, now_ms, count)
+        self.pump = Pump(core, self.connects, self.closing, self.pushes, self.requests, self.ntp, self.records)
         self.rpc = GatewayRpc(self.delivery, self.requests, self.kicks, self.lookup, count)
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
+from thinghub.connection_gateway.service.ntp import Asked, Ntp
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.requests import Requests
@@ -23,13 +24,21 @@ log = logging.getLogger("thinghub.connection_gateway.events")
 
 class Pump:
     def __init__(
-        self, core: Core, connects: Connects, closing: Closing, pushes: Pushes, requests: Requests, records: Records
+        self,
+        core: Core,
+        connects: Connects,
+        closing: Closing,
+        pushes: Pushes,
+        requests: Requests,
+        ntp: Ntp,
+        records: Records,
     ) -> None:
         self._core = core
         self._connects = connects
         self._closing = closing
         self._pushes = pushes
         self._requests = requests
+        self._ntp = ntp
         self._records = records
         self._loop = asyncio.get_running_loop()
 
@@ -65,9 +74,14 @@ class Pump:
             self._closing.on_closed(session.handle)
 
     def _local(self, messages: Iterable[LocalMessage]) -> None:
+        asked = []
         for message in messages:
-            if message.category == Category.RRPC:
-                device = Device(message.product_key, message.device_name)
+            device = Device(message.product_key, message.device_name)
+            if message.category == Category.NTP:
+                asked.append(Asked(message.handle, device, message.payload, min(message.qos, 1), message.received_ms))
+            elif message.category == Category.RRPC:
                 self._requests.on_response(device, message.topic, message.payload)
             else:
                 log.error("the core reported a local message of category %s, which nobody serves", message.category)
+        if asked:
+            self._ntp.answer(asked)
