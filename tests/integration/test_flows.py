@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.integration.flows import administration, fleet, messages, sessions
+from tests.integration.flows import administration, fleet, messages, sessions, shadow
 from tests.support.platform import Platform
 
 FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
@@ -22,6 +22,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     messages.custom_rrpc_answers_on_the_same_topic,
     messages.foreign_topics_are_closed_in_both_directions,
     *fleet.FLOWS,
+    *shadow.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     administration.restart_keeps_devices_and_rules,
 )
