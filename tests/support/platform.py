@@ -100,7 +100,7 @@ class AllInOne(Platform):
     def __init__(self, folder: Path, sink_dsn: str, env: dict[str, str] | None = None) -> None:
         super().__init__(sink_dsn)
         self.data_dir = folder / "data"
-        ports = [f"--{name}-port=0" for name in ("mqtt", "mqtts", "api", "metrics")]
+        ports = [f"--{name}-port=0" for name in ("mqtt", "mqtts", "api", "ota", "metrics")]
         command = [
             sys.executable,
             "-m",

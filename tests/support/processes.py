@@ -17,7 +17,7 @@ from tests.support.openapi import Key
 from tests.support.platform import Platform, Service
 from thinghub.all_in_one.embedded import certificates
 
-SERVICES = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow", "api-gateway")
+SERVICES = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow", "ota", "api-gateway")
 DOWN_SECONDS = 1.0
 
 
@@ -71,8 +71,17 @@ class Processes(Platform):
             },
             "rule-engine": named_targets({"auth": rpc["auth"], **later}),
             "shadow": named_targets(later),
+            "ota": {
+                **named_targets({"registry": rpc["device-registry"], **later}),
+                "listen_port": str(free_port()),
+                "tls_cert_file": str(files.chain),
+                "tls_key_file": str(files.key),
+                "packages_dir": str(folder / "packages"),
+            },
             "api-gateway": {
-                **named_targets({**targets, **later, "rules": rpc["rule-engine"], "shadow": rpc["shadow"]}),
+                **named_targets(
+                    {**targets, **later, "rules": rpc["rule-engine"], "shadow": rpc["shadow"], "ota": rpc["ota"]}
+                ),
                 "listen_port": str(api_port),
                 "tls_cert_file": str(files.chain),
                 "tls_key_file": str(files.key),

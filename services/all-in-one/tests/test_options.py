@@ -7,7 +7,7 @@ from thinghub.all_in_one.errors import CannotRun
 from thinghub.all_in_one.options import Options, parse, with_free_ports
 
 TARGETS = ("auth", "api-gateway")
-ANY_PORTS = ("--mqtt-port", "0", "--mqtts-port", "0", "--api-port", "0", "--metrics-port", "0")
+ANY_PORTS = ("--mqtt-port", "0", "--mqtts-port", "0", "--api-port", "0", "--ota-port", "0", "--metrics-port", "0")
 
 
 def given(*arguments: str) -> Options:
@@ -17,6 +17,7 @@ def given(*arguments: str) -> Options:
 def test_the_ports_of_the_contract_are_the_default() -> None:
     options = parse([], TARGETS)
     assert (options.mqtt_port, options.mqtts_port, options.api_port, options.metrics_port) == (1883, 8883, 8080, 9464)
+    assert options.ota_port == 8081
     assert options.host == "127.0.0.1"
     assert options.demo
     assert options.targets == TARGETS
@@ -38,10 +39,10 @@ def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     assert "toaster" in capsys.readouterr().err
 
 
-def test_port_zero_becomes_four_different_free_ports() -> None:
+def test_port_zero_becomes_five_different_free_ports() -> None:
     options = with_free_ports(given())
-    ports = {options.mqtt_port, options.mqtts_port, options.api_port, options.metrics_port}
-    assert len(ports) == 4
+    ports = {options.mqtt_port, options.mqtts_port, options.api_port, options.ota_port, options.metrics_port}
+    assert len(ports) == 5
     assert all(ports)
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.openapi import ApiRefused, Key, OpenApi
 
-ANY_PORTS = [f"--{name}-port=0" for name in ("mqtt", "mqtts", "api", "metrics")]
+ANY_PORTS = [f"--{name}-port=0" for name in ("mqtt", "mqtts", "api", "ota", "metrics")]
 READY_SECONDS = 40
 
 

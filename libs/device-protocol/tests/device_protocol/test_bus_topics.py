@@ -10,5 +10,5 @@ def test_specs_follow_the_table_and_take_other_partition_counts() -> None:
     wanted = {spec.name: spec for spec in specs({"device.custom": 32})}
     assert wanted["device.custom"].partitions == 32
     assert wanted["device.lifecycle"].partitions == 8
-    assert wanted["device.lifecycle"].groups == ("device-registry", "rule-engine", "shadow")
+    assert wanted["device.lifecycle"].groups == ("device-registry", "rule-engine", "shadow", "ota")
     assert wanted["control"].partitions == 1

@@ -14,7 +14,11 @@ DAY = 24 * HOUR
 
 DEVICE_CUSTOM = "device.custom"
 DEVICE_LIFECYCLE = "device.lifecycle"
+DEVICE_OTA = "device.ota"
 DEVICE_SHADOW = "device.shadow"
+DEVICE_THING = "device.thing"
+THING_DATA = "thing.data"
+OTA_DATA = "ota.data"
 RULE_RETRY_1S = "rule.retry.1s"
 RULE_RETRY_3S = "rule.retry.3s"
 RULE_RETRY_10S = "rule.retry.10s"
@@ -48,7 +52,7 @@ class Spec:
 
 
 _GATEWAY, _REGISTRY, _RULES = "connection-gateway", "device-registry", "rule-engine"
-_SHADOW = "shadow"
+_OTA, _SHADOW = "ota", "shadow"
 
 BUS_TOPICS: tuple[BusTopic, ...] = (
     BusTopic(DEVICE_CUSTOM, Category.CUSTOM, "device slot", 8, DAY, (_GATEWAY, _RULES), (_RULES,)),
@@ -59,9 +63,13 @@ BUS_TOPICS: tuple[BusTopic, ...] = (
         8,
         DAY,
         (_GATEWAY, _REGISTRY),
-        (_REGISTRY, _RULES, _SHADOW),
+        (_REGISTRY, _RULES, _SHADOW, _OTA),
     ),
     BusTopic(DEVICE_SHADOW, Category.SHADOW, "device slot", 8, DAY, (_GATEWAY,), (_SHADOW,)),
+    BusTopic(DEVICE_THING, Category.THING, "device slot", 8, DAY, (_GATEWAY,), (_SHADOW,)),
+    BusTopic(THING_DATA, None, "device slot", 8, DAY, (_SHADOW,), (_RULES,)),
+    BusTopic(DEVICE_OTA, Category.OTA, "device slot", 8, DAY, (_GATEWAY,), (_OTA,)),
+    BusTopic(OTA_DATA, None, "device slot", 8, DAY, (_OTA,), ()),
     BusTopic(RULE_RETRY_1S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_3S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_10S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),

@@ -184,7 +184,7 @@ def _ota() -> Iterator[TopicRow]:
     yield TopicRow(
         "/ota/device/request/{pk}/{dn}", _BOTH, category, _OTA, "6", auto=True, note="the automatic list names it too"
     )
-    yield from _asks(category, _OTA, "6", "thing/ota/firmware/get", "thing/file/download")
+    yield from _asks(category, _OTA, "6", "thing/ota/firmware/get")
 
 
 def _services() -> Iterator[TopicRow]:
@@ -194,6 +194,7 @@ def _services() -> Iterator[TopicRow]:
     yield TopicRow("/ext/ntp/{pk}/{dn}/response", _DOWN, Category.NTP, _GATEWAY, "8", auto=True)
     yield from _asks(Category.LOGS, _REGISTRY, "12", "thing/config/log/get", "thing/log/post", "_thing/diag/post")
     yield from _told(Category.LOGS, _REGISTRY, "12", "thing/config/log/push")
+    yield from _asks(Category.FILES, _OTA, "6", "thing/file/download")
     yield from _asks(
         Category.FILES, _OTA, "12", *(f"thing/file/upload/mqtt/{step}" for step in ("init", "send", "cancel"))
     )

@@ -16,6 +16,7 @@ def write(places: Places, options: Options, key: AccessKey) -> dict[str, str | i
         "mqtt": f"{host}:{options.mqtt_port}",
         "mqtts": f"{host}:{options.mqtts_port}",
         "api": f"http://{host}:{options.api_port}",
+        "ota": f"http://{host}:{options.ota_port}",
         "metrics": f"http://{host}:{options.metrics_port}/metrics",
         "ca": str(places.tls / "ca.pem"),
         "access_key_id": key.access_key_id,

@@ -22,6 +22,7 @@ class Options:
     mqtt_port: int
     mqtts_port: int
     api_port: int
+    ota_port: int
     metrics_port: int
     demo: bool
     targets: tuple[str, ...]
@@ -38,6 +39,7 @@ def parser(known_targets: Sequence[str]) -> argparse.ArgumentParser:
     made.add_argument("--mqtt-port", type=_port, default=1883, help="MQTT, plain and TLS (default: %(default)s)")
     made.add_argument("--mqtts-port", type=_port, default=8883, help="MQTT over TLS only (default: %(default)s)")
     made.add_argument("--api-port", type=_port, default=8080, help="HTTP and HTTPS (default: %(default)s)")
+    made.add_argument("--ota-port", type=_port, default=8081, help="packages, HTTP and HTTPS (default: %(default)s)")
     made.add_argument("--metrics-port", type=_port, default=9464, help="metrics and health (default: %(default)s)")
     made.add_argument("--no-demo", dest="demo", action="store_false", help="the platform alone, logs on stderr")
     made.add_argument(
@@ -59,6 +61,7 @@ def parse(arguments: Sequence[str], known_targets: Sequence[str]) -> Options:
         mqtt_port=given.mqtt_port,
         mqtts_port=given.mqtts_port,
         api_port=given.api_port,
+        ota_port=given.ota_port,
         metrics_port=given.metrics_port,
         demo=given.demo and not given.target,
         targets=tuple(given.target or known_targets),
@@ -69,7 +72,7 @@ def with_free_ports(options: Options) -> Options:
     """Port 0 becomes a free one; a port that is taken raises CannotRun, naming it and its option."""
     taken: set[int] = set()
     chosen: dict[str, int] = {}
-    for name in ("mqtt_port", "mqtts_port", "api_port", "metrics_port"):
+    for name in ("mqtt_port", "mqtts_port", "api_port", "ota_port", "metrics_port"):
         wanted: int = getattr(options, name)
         chosen[name] = wanted or _free(options.host, taken)
         _check(options.host, chosen[name], name, taken)

@@ -12,6 +12,8 @@ import thinghub.connection_gateway.app
 import thinghub.connection_gateway.settings
 import thinghub.device_registry.app
 import thinghub.device_registry.settings
+import thinghub.ota.app
+import thinghub.ota.settings
 import thinghub.rule_engine.app
 import thinghub.rule_engine.settings
 import thinghub.shadow.app
@@ -57,10 +59,16 @@ TARGETS: tuple[Target, ...] = (
         ("auth", "device-registry", "connection-gateway"),
     ),
     Target(
+        "ota",
+        thinghub.ota.settings.Settings,
+        thinghub.ota.app.serve,
+        ("auth", "device-registry", "connection-gateway"),
+    ),
+    Target(
         "api-gateway",
         thinghub.api_gateway.settings.Settings,
         thinghub.api_gateway.app.serve,
-        ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow"),
+        ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow", "ota"),
     ),
 )
 

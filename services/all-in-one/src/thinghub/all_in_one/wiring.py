@@ -6,6 +6,7 @@ import thinghub.api_gateway.settings
 import thinghub.auth.settings
 import thinghub.connection_gateway.settings
 import thinghub.device_registry.settings
+import thinghub.ota.settings
 import thinghub.rule_engine.settings
 import thinghub.shadow.settings
 from thinghub.all_in_one.embedded import postgres, redis
@@ -15,7 +16,7 @@ from thinghub.all_in_one.embedded.places import Places
 from thinghub.all_in_one.options import Options
 from thinghub.common.settings import ServiceSettings, load
 
-WITH_RPC = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow")
+WITH_RPC = ("auth", "device-registry", "connection-gateway", "rule-engine", "shadow", "ota")
 
 
 def settings(
@@ -72,7 +73,20 @@ def settings(
             thinghub.shadow.settings.Settings,
             **shared,
             rpc_listen=rpc["shadow"],
+            registry_target=rpc["device-registry"],
             gateway_target=rpc["connection-gateway"],
+        ),
+        "ota": load(
+            thinghub.ota.settings.Settings,
+            **shared,
+            rpc_listen=rpc["ota"],
+            registry_target=rpc["device-registry"],
+            gateway_target=rpc["connection-gateway"],
+            listen_host=options.host,
+            listen_port=options.ota_port,
+            tls_cert_file=str(certificates.chain),
+            tls_key_file=str(certificates.key),
+            packages_dir=str(places.data / "packages"),
         ),
         "api-gateway": load(
             thinghub.api_gateway.settings.Settings,
@@ -82,6 +96,7 @@ def settings(
             gateway_target=rpc["connection-gateway"],
             rules_target=rpc["rule-engine"],
             shadow_target=rpc["shadow"],
+            ota_target=rpc["ota"],
             listen_host=options.host,
             listen_port=options.api_port,
             tls_cert_file=str(certificates.chain),

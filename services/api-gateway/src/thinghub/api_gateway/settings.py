@@ -17,6 +17,7 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_API_GATEWAY_"):
     registry_target: str = Field("127.0.0.1:9102", description="host:port or unix:///path")
     gateway_target: str = Field("127.0.0.1:9103", description="host:port (a name with all gateways) or unix:///path")
     rules_target: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
+    ota_target: str = Field("127.0.0.1:9106", description="host:port or unix:///path")
     shadow_target: str = Field("127.0.0.1:9105", description="host:port or unix:///path")
     max_connections: int = Field(2000, ge=1, le=100_000)
     trust_traceparent: bool = Field(False, description="follow the traceparent header that callers send")

@@ -2,7 +2,7 @@
 
 data/lock  endpoints.json
 data/secrets/  master.key access-key.json      data/tls/  ca.pem ca.key server.pem server.key
-data/redis/  data/postgres/  data/logs/        data/run/  sockets (or below $XDG_RUNTIME_DIR, or /tmp)
+data/redis/  data/postgres/  data/packages/  data/logs/        data/run/  sockets (or below $XDG_RUNTIME_DIR, or /tmp)
 """
 
 import fcntl
