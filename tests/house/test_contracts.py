@@ -50,6 +50,11 @@ FORBIDDEN = {
         "import socket\n",
         "device-protocol does no I/O",
     ),
+    "device_sdk_is_light": (
+        "thinghub/device_sdk/stranger.py",
+        "import thinghub.common\n",
+        "device-sdk needs gmqtt",
+    ),
 }
 
 
