@@ -1,4 +1,4 @@
-"""The Kick method of a connection gateway, which records what it is asked: for services that tell gateways things."""
+"""Kick and Deliver of a connection gateway, which records what it is asked: for services that tell gateways things."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,15 +13,22 @@ SERVICE = "thinghubpb.gateway.v1.GatewayService"
 
 
 class GatewayCalls:
-    """`kicks` are the (device name, bar seconds, reason) of Kick, in order."""
+    """`kicks` are the (device name, bar seconds, reason) of Kick, in order; `downlinks` the messages of Deliver."""
 
     def __init__(self) -> None:
         self.kicks: list[tuple[str, int, str]] = []
+        self.downlinks: list[pb.Downlink] = []
 
     async def kick(self, request: pb.KickRequest, context: object) -> pb.KickResponse:
         for target in request.targets:
             self.kicks.append((target.device.device_name, target.bar_seconds, target.reason))
         return pb.KickResponse(results=[pb.KickResult(kicked=True) for _ in request.targets])
+
+    async def deliver(self, request: pb.DeliverRequest, context: object) -> pb.DeliverResponse:
+        self.downlinks.extend(request.messages)
+        return pb.DeliverResponse(
+            deliveries=[pb.Delivery(message_id=one.message_id, outcome=pb.OUTCOME_SENT) for one in request.messages]
+        )
 
     @asynccontextmanager
     async def serving(self, listen: str) -> AsyncIterator[str]:
@@ -33,4 +40,8 @@ class GatewayCalls:
         kick = grpc.unary_unary_rpc_method_handler(
             self.kick, pb.KickRequest.FromString, pb.KickResponse.SerializeToString
         )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Kick": kick}),))
+        deliver = grpc.unary_unary_rpc_method_handler(
+            self.deliver, pb.DeliverRequest.FromString, pb.DeliverResponse.SerializeToString
+        )
+        methods = {"Kick": kick, "Deliver": deliver}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))

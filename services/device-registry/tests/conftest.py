@@ -17,7 +17,7 @@ from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicSpec
 from thinghub.common.rpc import channel
 from thinghub.common.runtime import Runtime
-from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, specs
+from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS, specs
 from thinghub.device_registry.app import serve
 from thinghub.device_registry.settings import Settings
 from thinghubpb.registry.v1 import registry_pb2_grpc
@@ -47,7 +47,7 @@ def bus_url(redis_url: str) -> str:
 async def bus(bus_url: str, prefix: str) -> AsyncIterator[Bus]:
     """With the registry's topics."""
     opened = await open_bus(bus_url, prefix, Runtime.for_tests("test"))
-    wanted = [spec for spec in specs() if spec.name in (DEVICE_LIFECYCLE, CONTROL)]
+    wanted = [spec for spec in specs() if spec.name in (DEVICE_LIFECYCLE, DEVICE_TAGS, CONTROL)]
     await opened.ensure_topics([TopicSpec(one.name, one.partitions, one.retention_s, one.groups) for one in wanted])
     yield opened
     await opened.close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from typing import Any
 
 from tests.integration.flows.steps import connected, new_device, new_product, until_status
 from tests.support.identity import Identity
@@ -58,8 +59,35 @@ async def a_device_is_told_the_time(platform: Platform) -> None:
         assert abs(int(times["serverSendTime"]) - time.time() * 1000) < 60_000
 
 
+async def tags_by_device_and_by_caller(platform: Platform) -> None:
+    api = platform.api()
+    identity = await new_device(api, await new_product(api))
+    named = {"ProductKey": identity.product_key, "DeviceName": identity.device_name}
+    topic = f"/sys/{identity.product_key}/{identity.device_name}/thing/deviceinfo"
+    await api.ok("SaveDeviceProp", **named, Props='{"room":"hall"}')
+    async with await connected(platform, identity) as device:
+
+        async def ask(what: str, *params: dict[str, str]) -> dict[str, Any]:
+            device.publish(f"{topic}/{what}", json.dumps({"id": "5|x", "version": "1.0", "params": params}).encode())
+            answer = await device.receive(20)
+            assert answer.topic == f"{topic}/{what}_reply"
+            body: dict[str, Any] = json.loads(answer.payload)
+            assert (body["id"], body["data"]) == ("5|x", {})
+            return body
+
+        sdk = {"attrKey": "SYS_SDK_LANGUAGE", "attrValue": "Python", "domain": "SYSTEM"}
+        assert (await ask("update", {"attrKey": "serial", "attrValue": "17"}, sdk))["code"] == 200
+        assert (await ask("update", {"attrKey": "serial"}))["code"] == 460
+        props = json.loads((await api.ok("QueryDeviceProp", **named))["Props"])
+        assert props == {"room": "hall", "serial": "17"}
+        assert (await ask("delete", {"attrKey": "room"}))["code"] == 200
+    props = json.loads((await api.ok("QueryDeviceProp", **named))["Props"])
+    assert props == {"serial": "17"}
+
+
 FLOWS = (
     a_batch_of_devices_is_registered_and_connects,
     imported_devices_connect_with_the_secrets_they_had,
     a_device_is_told_the_time,
+    tags_by_device_and_by_caller,
 )

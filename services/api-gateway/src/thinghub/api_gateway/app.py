@@ -26,6 +26,7 @@ from thinghub.api_gateway.adapters.reachable import watch
 from thinghub.api_gateway.adapters.registry import RpcDevices, RpcInstances, RpcProducts, RpcTopicClasses
 from thinghub.api_gateway.adapters.rules import RpcRules
 from thinghub.api_gateway.adapters.shadow import RpcShadows
+from thinghub.api_gateway.adapters.tags import RpcTags
 from thinghub.api_gateway.adapters.thing_models import RpcThingModels
 from thinghub.api_gateway.entrypoints.application import application
 from thinghub.api_gateway.service.api import Api
@@ -129,6 +130,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         policies=Policies(products, time.monotonic),
         devices=RpcDevices(registry),
         applications=RpcApplications(registry),
+        tags=RpcTags(registry),
         topic_classes=RpcTopicClasses(registry),
         thing_models=RpcThingModels(registry),
         gateways=RpcGateways(channels["connection-gateway"]),

@@ -4,7 +4,7 @@ Every method raises the owner's fault (`thinghub.common.errors.Fault`), or Unava
 in time. An empty `instance_id` means every instance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from thinghub.api_gateway.domain.values import (
@@ -125,6 +125,17 @@ class Applications(Protocol):
 
     async def statistics(self, instance_id: str, product_key: str) -> DeviceCounts:
         """Of a product, or with an empty key of the instance."""
+
+
+class Tags(Protocol):
+    """Tags of devices."""
+
+    async def save(self, instance_id: str, ref: DeviceRef, tags: Mapping[str, str]) -> None: ...
+
+    async def get(self, instance_id: str, ref: DeviceRef) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The user's, and what the SDK reported."""
+
+    async def delete(self, instance_id: str, ref: DeviceRef, key: str) -> None: ...
 
 
 class TopicClasses(Protocol):

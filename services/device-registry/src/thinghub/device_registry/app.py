@@ -7,6 +7,7 @@
          └─ PolicyReader ── PostgreSQL, or the copies in Redis
     Outbox ── device.lifecycle, control
     LifecycleConsumer <── device.lifecycle ── Projection ── device_status
+    TagConsumer <── device.tags ── Tags ── device_tag, replies by the gateways
 
 Ready while PostgreSQL is there, once the bus topics were seen. Without the bus announcements wait in the outbox and the
 projection stands still; without Redis policies are not copied.
@@ -14,29 +15,34 @@ projection stands still; without Redis policies are not copied.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Never
 
 import grpc
 
 from thinghub.common.bus import open_bus
-from thinghub.common.bus.port import Bus, TopicMissing
+from thinghub.common.bus.port import Bus, Handler, TopicMissing
 from thinghub.common.errors import Fault
 from thinghub.common.postgres import Postgres
 from thinghub.common.redis import Redis, RedisUnavailable, open_redis
 from thinghub.common.rpc import channel, serve_rpc
 from thinghub.common.runtime import Component, Runtime
-from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE
+from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS
 from thinghub.device_registry.adapters.auth_client import AuthCredentials
 from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
-from thinghub.device_registry.adapters.gateway_client import GatewayConnections
+from thinghub.device_registry.adapters.gateway_client import GatewayConnections, GatewayReplies
 from thinghub.device_registry.adapters.metrics import CountedStatuses
 from thinghub.device_registry.adapters.postgres_applications import PostgresApplications
 from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
 from thinghub.device_registry.adapters.postgres_store import PostgresStore
+from thinghub.device_registry.adapters.postgres_tags import PostgresTags
 from thinghub.device_registry.adapters.postgres_thing_models import PostgresThingModels
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
+from thinghub.device_registry.entrypoints.consumer import consume
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
 from thinghub.device_registry.entrypoints.rpc import RegistryRpc
+from thinghub.device_registry.entrypoints.tags import TagConsumer
+from thinghub.device_registry.entrypoints.tags_rpc import TagsRpc
 from thinghub.device_registry.entrypoints.thing_models_rpc import ThingModelRpc
 from thinghub.device_registry.service.applications import Applications
 from thinghub.device_registry.service.devices import Devices
@@ -47,12 +53,12 @@ from thinghub.device_registry.service.policies import PolicyReader
 from thinghub.device_registry.service.products import Products
 from thinghub.device_registry.service.projection import Projection
 from thinghub.device_registry.service.registrar import Registrar
+from thinghub.device_registry.service.tags import Tags
 from thinghub.device_registry.service.thing_models import ThingModels
 from thinghub.device_registry.settings import Settings
-from thinghubpb.registry.v1 import registry_pb2_grpc, things_pb2_grpc
+from thinghubpb.registry.v1 import registry_pb2_grpc, tags_pb2_grpc, things_pb2_grpc
 
 MIGRATIONS = "thinghub.device_registry.migrations"
-GROUP = "device-registry"
 CHECK_S = 1.0
 
 
@@ -68,7 +74,11 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     store = PostgresStore(postgres, outbox.wake)
     credentials = AuthCredentials(auth)
     counts = CountedStatuses(runtime.metrics)
-    consumer = LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log)
+    tags = Tags(store, PostgresTags(postgres), GatewayReplies(gateway), runtime.log)
+    handlers: dict[str, Handler] = {
+        DEVICE_LIFECYCLE: LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log),
+        DEVICE_TAGS: TagConsumer(tags, runtime.log),
+    }
     gateways = GatewayConnections(gateway)
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
@@ -85,6 +95,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
 
     def add(server: grpc.aio.Server) -> None:
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server)
+        tags_pb2_grpc.add_TagServiceServicer_to_server(TagsRpc(tags), server)
         things_pb2_grpc.add_ThingModelServiceServicer_to_server(models, server)
 
     try:
@@ -98,7 +109,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(_watch_bus(bus, parts))
             tasks.create_task(outbox.run())
             tasks.create_task(registrar.run())
-            tasks.create_task(_project(bus, parts, consumer))
+            tasks.create_task(_consume(bus, parts, handlers))
     finally:
         await auth.close(None)
         await gateway.close(None)
@@ -117,10 +128,10 @@ class Parts:
         self.redis: Component = runtime.health.component(runtime.service, "redis", required=False)
 
 
-async def _project(bus: Bus, parts: Parts, consumer: LifecycleConsumer) -> Never:
+async def _consume(bus: Bus, parts: Parts, handlers: Mapping[str, Handler]) -> Never:
     """Joins once the topics are there, so that a first start without them waits instead of failing."""
     await parts.topics_seen.wait()
-    await bus.consume(GROUP, [DEVICE_LIFECYCLE], consumer)
+    await consume(bus, handlers)
 
 
 async def _watch_bus(bus: Bus, parts: Parts) -> Never:
@@ -128,7 +139,7 @@ async def _watch_bus(bus: Bus, parts: Parts) -> Never:
     while True:
         try:
             await bus.ping()
-            for topic in () if parts.topics.is_ok else (DEVICE_LIFECYCLE, CONTROL):
+            for topic in () if parts.topics.is_ok else (DEVICE_LIFECYCLE, DEVICE_TAGS, CONTROL):
                 await bus.partitions(topic)
             parts.bus.ok()
             parts.topics.ok()

@@ -84,6 +84,14 @@ class DeviceNameInvalid(InvalidArgument):
     reason = "device_name_invalid"
 
 
+class TagsRejected(InvalidArgument):
+    reason = "tags_invalid"
+
+
+class TagLimit(ResourceExhausted):
+    reason = "tag_limit"
+
+
 class ApplicationNotFound(NotFound):
     reason = "application_not_found"
 

@@ -33,6 +33,7 @@ from thinghub.api_gateway.ports import (
     Secrets,
     Shadows,
     ThingModels,
+    Tags,
     TopicClasses,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
@@ -51,6 +52,7 @@ class Owners:
     policies: Policies
     devices: Devices
     applications: Applications
+    tags: Tags
     topic_classes: TopicClasses
     thing_models: ThingModels
     gateways: Gateways

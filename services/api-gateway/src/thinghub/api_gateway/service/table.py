@@ -10,6 +10,7 @@ from thinghub.api_gateway.service import (
     rules,
     shadows,
     thing_models,
+    tags,
     topics,
 )
 from thinghub.api_gateway.service.operation import Operation
@@ -18,6 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *products.OPERATIONS,
     *devices.OPERATIONS,
     *registrations.OPERATIONS,
+    *tags.OPERATIONS,
     *topics.OPERATIONS,
     *thing_models.OPERATIONS,
     *messaging.OPERATIONS,

@@ -6,6 +6,7 @@ import grpc
 
 from thinghub.device_registry.adapters.auth_client import plainly
 from thinghub.device_registry.domain.devices import DeviceId
+from thinghub.device_registry.ports.tags import Reply
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 from thinghubpb.gateway.v1 import gateway_pb2_grpc
@@ -33,3 +34,27 @@ class GatewayConnections:
         targets = [pb.KickTarget(device=name, reason=reason, bar_seconds=bar_seconds) for name in names]
         async with plainly("the connection gateway"):
             await self._gateway.Kick(pb.KickRequest(targets=targets))
+
+
+class GatewayReplies:
+    """Implements `Replies`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
+
+    async def send(self, replies: Sequence[Reply]) -> None:
+        async with plainly("the connection gateway"):
+            await self._gateway.Deliver(pb.DeliverRequest(messages=map(_downlink, replies)))
+
+
+def _downlink(reply: Reply) -> pb.Downlink:
+    device = reply.device
+    return pb.Downlink(
+        device=device_pb2.DeviceId(product_key=device.product_key, device_name=device.device_name),
+        topic=reply.topic,
+        payload=reply.payload,
+        qos=1,
+        message_id=reply.message_id,
+        origin=reply.origin,
+        handle=reply.handle,
+    )

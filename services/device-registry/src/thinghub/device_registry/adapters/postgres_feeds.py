@@ -47,6 +47,7 @@ AND NOT EXISTS (
     SELECT 1 FROM device d WHERE d.product_key = s.product_key AND d.device_name = s.device_name
 )
 """
+_PURGE_TAG_MARKS = _PURGE_STATUS.replace("device_status", "device_tag_mark")
 _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' outbox', 0))"
 
 
@@ -126,4 +127,5 @@ class PostgresOutbox:
     async def purge(self, before_ms: int) -> None:
         async with connected(self._postgres, UNIT_S) as connection, connection.transaction():
             await connection.execute(_PURGE_STATUS, before_ms)
+            await connection.execute(_PURGE_TAG_MARKS, before_ms)
             await connection.execute("DELETE FROM deleted_device WHERE deleted_ms < $1", before_ms)
