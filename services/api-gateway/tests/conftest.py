@@ -30,6 +30,8 @@ import thinghub.auth.app
 import thinghub.auth.settings
 import thinghub.device_registry.app
 import thinghub.device_registry.settings
+import thinghub.ota.app
+import thinghub.ota.settings
 import thinghub.rule_engine.app
 import thinghub.rule_engine.settings
 import thinghub.shadow.app
@@ -143,7 +145,9 @@ def platform(running: Platform) -> Platform:
 
 async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExitStack) -> Platform:
     unique = f"t{secrets.token_hex(4)}"
-    sockets = {name: f"unix://{folder}/{name}.sock" for name in ("auth", "registry", "gateway", "rules", "shadow")}
+    sockets = {
+        name: f"unix://{folder}/{name}.sock" for name in ("auth", "registry", "gateway", "rules", "shadow", "ota")
+    }
     key = Key("firstkey", secrets.token_hex(16))
     ca, private = certificate(folder)
     shared: dict[str, object] = {
@@ -201,6 +205,17 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
     await stack.enter_async_context(
         service("rule-engine", lambda runtime: thinghub.rule_engine.app.serve(rules, runtime))
     )
+    ota = load(
+        thinghub.ota.settings.Settings,
+        **shared,
+        rpc_listen=sockets["ota"],
+        postgres_schema=f"{unique}_ota",
+        registry_target=sockets["registry"],
+        gateway_target=sockets["gateway"],
+        listen_port=0,
+        packages_dir=str(folder / "packages"),
+    )
+    await stack.enter_async_context(service("ota", lambda runtime: thinghub.ota.app.serve(ota, runtime)))
     api = load(
         thinghub.api_gateway.settings.Settings,
         **shared,
@@ -212,6 +227,7 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         gateway_target=sockets["gateway"],
         rules_target=sockets["rules"],
         shadow_target=sockets["shadow"],
+        ota_target=sockets["ota"],
     )
     bound: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     await stack.enter_async_context(

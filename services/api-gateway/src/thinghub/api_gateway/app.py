@@ -1,7 +1,8 @@
 """api-gateway, put together.
 
     API port (HTTP and HTTPS) ── RPC style ─┬─ Api ─ operation table ─ owners over gRPC: auth, device-registry,
-                              └─ REST ──────┘                          connection-gateway, rule-engine, shadow
+                              └─ REST ──────┘                          connection-gateway, rule-engine, shadow,
+                                                                          ota
     worker id (Redis) ── message ids of Pub
 
 Ready once the port is open and auth is reached. At the start it waits a while for the other owners and a worker id too,
@@ -22,6 +23,7 @@ from thinghub.api_gateway.adapters.applications import RpcApplications
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
 from thinghub.api_gateway.adapters.gateway import RpcGateways
 from thinghub.api_gateway.adapters.message_ids import LeasedMessageIds
+from thinghub.api_gateway.adapters.ota import RpcOta
 from thinghub.api_gateway.adapters.reachable import watch
 from thinghub.api_gateway.adapters.registry import RpcDevices, RpcInstances, RpcProducts, RpcTopicClasses
 from thinghub.api_gateway.adapters.rules import RpcRules
@@ -87,6 +89,7 @@ class Parts:
             "connection-gateway": part("connection-gateway"),
             "rule-engine": part("rule-engine"),
             "shadow": part("shadow"),
+            "ota": part("ota"),
         }
 
 
@@ -111,6 +114,7 @@ async def _channels(settings: Settings, runtime: Runtime, stack: AsyncExitStack)
         "connection-gateway": settings.gateway_target,
         "rule-engine": settings.rules_target,
         "shadow": settings.shadow_target,
+        "ota": settings.ota_target,
     }
     channels = {name: channel(target, runtime) for name, target in targets.items()}
     for opened in channels.values():
@@ -136,6 +140,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
         shadows=RpcShadows(channels["shadow"]),
+        ota=RpcOta(channels["ota"]),
         message_ids=message_ids,
     )
 

@@ -130,6 +130,13 @@ CODES: Mapping[str, int] = {
     "iot.ruleng.NullRuleActionType": 400,
     "iot.ruleng.RuleActionConfigurationIsNotJson": 400,
     "iot.ruleng.RuleAlreadyIsStarted": 409,
+    # Kind B: over-the-air updates; the contract names no codes, so these are ours
+    "iot.ota.FirmwareAlreadyExist": 409,
+    "iot.ota.FirmwareFileNotExist": 404,
+    "iot.ota.FirmwareNotExist": 404,
+    "iot.ota.FirmwareSignMismatch": 409,
+    "iot.ota.JobNotExist": 404,
+    "iot.ota.UnsupportedUpgrade": 400,
     # Kind B: of ours, on operations that exist on the REST face only
     "iot.secret.NotExistedSecret": 404,
     "iot.secret.InvalidFormattedSecretName": 400,
@@ -225,6 +232,14 @@ REASONS: Mapping[str, str] = {
     "shadow_too_many_desired": "iot.messagebroker.TooManyElementInDesire",
     # connection-gateway and shadow
     "device_invalid": "InvalidParameter",
+    # ota
+    "ota_request_invalid": "InvalidParameter",
+    "ota_unsupported": "iot.ota.UnsupportedUpgrade",
+    "firmware_not_found": "iot.ota.FirmwareNotExist",
+    "package_not_found": "iot.ota.FirmwareFileNotExist",
+    "package_mismatch": "iot.ota.FirmwareSignMismatch",
+    "package_taken": "iot.ota.FirmwareAlreadyExist",
+    "job_not_found": "iot.ota.JobNotExist",
     # any owner that cannot be reached, or lacks a part it needs
     "unavailable": SERVICE_UNAVAILABLE,
 }

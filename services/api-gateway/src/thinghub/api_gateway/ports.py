@@ -7,6 +7,14 @@ in time. An empty `instance_id` means every instance.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from thinghub.api_gateway.domain.ota import (
+    Cancellation,
+    Firmware,
+    TaskQuery,
+    UpgradeJob,
+    UpgradeTask,
+    UploadPlace,
+)
 from thinghub.api_gateway.domain.values import (
     AccessKey,
     Application,
@@ -187,6 +195,19 @@ class Shadows(Protocol):
 
     async def update(self, device: DeviceId, document: str, delta: bool) -> int:
         """The new version."""
+
+
+class Ota(Protocol):
+    async def create_upload(self, instance_id: str, suffix: str) -> UploadPlace: ...
+    async def create_firmware(self, firmware: Firmware) -> Firmware: ...
+    async def firmware(self, instance_id: str, firmware_id: str) -> Firmware: ...
+    async def create_job(self, instance_id: str, job: UpgradeJob, device_names: Sequence[str]) -> UpgradeJob: ...
+    async def job(self, instance_id: str, job_id: str) -> UpgradeJob: ...
+    async def tasks(self, instance_id: str, query: TaskQuery) -> tuple[Sequence[UpgradeTask], int, str]:
+        """One page, the total and the next page's token."""
+
+    async def cancel(self, instance_id: str, job_id: str, what: Cancellation) -> int:
+        """How many tasks were cancelled."""
 
 
 class MessageIdSource(Protocol):

@@ -28,12 +28,13 @@ from thinghub.api_gateway.ports import (
     Gateways,
     Instances,
     MessageIdSource,
+    Ota,
     Products,
     Rules,
     Secrets,
     Shadows,
-    ThingModels,
     Tags,
+    ThingModels,
     TopicClasses,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
@@ -58,6 +59,7 @@ class Owners:
     gateways: Gateways
     rules: Rules
     shadows: Shadows
+    ota: Ota
     message_ids: MessageIdSource
 
 

@@ -5,12 +5,13 @@ from thinghub.api_gateway.service import (
     devices,
     imports,
     messaging,
+    ota,
     products,
     registrations,
     rules,
     shadows,
-    thing_models,
     tags,
+    thing_models,
     topics,
 )
 from thinghub.api_gateway.service.operation import Operation
@@ -25,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *messaging.OPERATIONS,
     *rules.OPERATIONS,
     *shadows.OPERATIONS,
+    *ota.OPERATIONS,
     *administration.OPERATIONS,
     *imports.OPERATIONS,
 )

@@ -17,11 +17,12 @@ from thinghub.ota.domain.models import (
     Target,
     TaskStatus,
 )
-from thinghub.ota.errors import JobNotFound, OtaRequestInvalid
+from thinghub.ota.errors import JobNotFound, OtaRequestInvalid, OtaUnsupported
 from thinghub.ota.ports.others import Registry
 from thinghub.ota.ports.store import Jobs, TaskFilter, TaskPage
 from thinghub.ota.service.firmware import FirmwareService
 
+UNSUPPORTED = ("GRAY", "GROUP")
 MAX_TARGETS, MAX_SRC_VERSIONS, MAX_TAGS = 200, 10, 10
 MAX_TIMEOUT_MINUTES = 1440
 MAX_AHEAD_MS = 7 * 24 * 3600 * 1000
@@ -127,6 +128,8 @@ class JobService:
 def _job(wish: JobWish, firmware: Firmware, instance_id: str, now: int) -> Job:
     """Raises OtaRequestInvalid."""
     specific = wish.target_selection == Selection.SPECIFIC
+    if wish.target_selection in UNSUPPORTED:
+        raise OtaUnsupported(f"TargetSelection {wish.target_selection} is not supported: use ALL or SPECIFIC")
     if wish.target_selection not in Selection.__members__:
         raise OtaRequestInvalid("TargetSelection is ALL or SPECIFIC")
     if specific and not 1 <= len(wish.device_names) <= MAX_TARGETS:
