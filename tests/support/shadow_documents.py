@@ -54,10 +54,12 @@ class Bench:
 MakeBench = Callable[..., Bench]
 
 
-def made(redis: Redis, store: DocumentStore, sent: Sent, per_second: int = 0, enforce: bool = True) -> Documents:
+def made(
+    redis: Redis, store: DocumentStore, sent: Sent, per_second: int = 0, enforce: bool = True, cache: int = 1 << 20
+) -> Documents:
     runtime = Runtime.for_tests("shadow")
     observation = DocumentObservation(runtime.metrics, runtime.tracing)
-    return Documents(store, sent, RequestRates(per_second, enforce), observation, lambda: NOW_MS)
+    return Documents(store, sent, RequestRates(per_second, enforce), observation, lambda: NOW_MS, cache)
 
 
 def message(device: Device, body: object, sequence: int = 1, epoch: int = 1, received_ms: int = NOW_MS) -> Arrived:

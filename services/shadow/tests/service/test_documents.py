@@ -11,6 +11,7 @@ from thinghub.common.redis import cmd
 from thinghub.shadow.domain.document_fold import Held
 from thinghub.shadow.errors import ShadowVersionConflict, StoreUnavailable
 from thinghub.shadow.ports.documents import Device, Write, Written
+from thinghub.shadow.service.document_cache import RecentDocuments
 from thinghub.shadow.service.document_limits import RequestRates
 
 D1, D2 = Device("a1pk", "d1"), Device("a1pk", "d2")
@@ -197,3 +198,31 @@ async def test_a_key_that_is_no_document_harms_its_own_device_only(make_bench: M
     await bench.redis.one(cmd("SET", "shadow:{a1pk/d1}", "x"))
     await bench.documents.handle([message(D1, update(1)), message(D2, update(1))])
     assert sorted(map(str, codes(bench.sent.take()))) == ["500", "success"]
+
+
+@pytest.mark.parametrize("cache", [0, 30, 1 << 20])
+async def test_documents_that_are_remembered_are_never_older_than_they_may_be(
+    make_bench: MakeBench, cache: int
+) -> None:
+    first, second = make_bench(cache=cache), make_bench(cache=cache)
+    for number in range(1, 40):
+        one = (first, second)[number % 2]
+        await one.documents.handle([message(D1, update(number, **{f"a{number % 3}": number}), number)])
+        await one.documents.handle([message(D1, update(number), number, epoch=0)])
+        (reply, refused) = one.sent.take()
+        assert (reply["payload"]["status"], refused["payload"]["status"]) == ("success", "error")
+        other = (second, first)[number % 2]
+        await other.documents.handle([message(D1, {"method": "get"}, number)])
+        assert other.sent.take()[0]["version"] == number
+    (held,) = await first.store.read([D1])
+    assert held.shadow.reported == {"a0": 39, "a1": 37, "a2": 38}
+
+
+def test_the_memory_is_bounded_by_bytes() -> None:
+    recent = RecentDocuments(100)
+    for number in range(10):
+        recent.put(Device("a1pk", str(number)), Held(revision=number), 40)
+        recent.put(Device("a1pk", str(number)), Held(revision=number), 40)
+    assert [number for number in range(10) if recent.get(Device("a1pk", str(number)))] == [8, 9]
+    recent.put(D1, Held(), 1000)
+    assert recent.get(D1) is None

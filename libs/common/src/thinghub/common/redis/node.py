@@ -184,7 +184,9 @@ def _chunks(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
     """Slices bounded in commands and bytes (a single larger command is a slice of its own)."""
     begin = size = 0
     for at, call in enumerate(calls):
-        cost = sum(len(word) if isinstance(word, (bytes, str)) else 8 for word in call.words)
+        cost = 0
+        for word in call.words:
+            cost += len(word) if isinstance(word, (bytes, str)) else 8
         if at > begin and (at - begin >= CHUNK_COMMANDS or size + cost > CHUNK_BYTES):
             yield calls[begin:at]
             begin, size = at, 0

@@ -64,7 +64,7 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         wait = wait if wait is not None and wait.replicas else None
-        answers: list[Answer] = [RedisUnavailable("no answer in time") for _ in commands]
+        answers: list[Answer] = [RedisUnavailable("no answer in time")] * len(commands)
         todo = [self._call(index, command) for index, command in enumerate(commands)]
         asked: dict[int, Node] = {}  # by index: where ASK sent it
         pause, rounds = PAUSE_MIN, 0

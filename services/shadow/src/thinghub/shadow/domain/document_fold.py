@@ -86,6 +86,11 @@ def fold(held: Held, asked: Sequence[Asked]) -> Folded:
     return Folded(Held(held.revision + new, shadow, place, outcome), answers, state or state_of(shadow), not new)
 
 
+def writes(asked: Asked) -> bool:
+    """Whether it wants the document changed, so that a document that is out of date would be found out."""
+    return isinstance(asked.request, Request) and asked.request.method is not Method.GET
+
+
 def _applied(shadow: Shadow, request: Request, now_s: int) -> tuple[Shadow, bytes]:
     """The new shadow and its state. Raises DocumentError."""
     new = changed(shadow, request, now_s)

@@ -15,10 +15,11 @@ from thinghub.common.errors import Fault
 from thinghub.device_protocol.message_ids import derive
 from thinghub.shadow.domain import document_replies as replies
 from thinghub.shadow.domain.document import DocumentError, Problem, Request, changed, state_of
-from thinghub.shadow.domain.document_fold import Answer, Asked, Folded, Held, fold
+from thinghub.shadow.domain.document_fold import Answer, Asked, Folded, Held, fold, writes
 from thinghub.shadow.domain.document_requests import device_request, server_request
 from thinghub.shadow.errors import DocumentBusy, StoreUnavailable, shadow_fault
 from thinghub.shadow.ports.documents import Device, DocumentStore, Downlink, Downlinks, Write, Written
+from thinghub.shadow.service.document_cache import RecentDocuments
 from thinghub.shadow.service.document_limits import RequestRates
 from thinghub.shadow.service.document_observation import DocumentObservation, Tally
 
@@ -62,12 +63,14 @@ class Documents:
         rates: RequestRates,
         observation: DocumentObservation,
         now_ms: Callable[[], int],
+        cache_bytes: int = 0,
     ) -> None:
         self._store = store
         self._downlinks = downlinks
         self._rates = rates
         self._observation = observation
         self._now_ms = now_ms
+        self._recent = RecentDocuments(cache_bytes)
 
     async def handle(self, batch: Sequence[Arrived]) -> None:
         """Returns when every effect is stored. Raises StoreUnavailable, DocumentBusy: the batch has to come again."""
@@ -143,16 +146,27 @@ class Documents:
         answers: dict[Device, list[Answer]] = {}
         waiting = list(asked)
         for _ in range(ROUNDS):
-            held = await self._store.read(waiting)
-            folded = {device: fold(one, asked[device]) for device, one in zip(waiting, held, strict=True)}
-            answers |= {device: one.answers for device, one in folded.items()}
-            waiting = await self._write(
-                [(device, before, folded[device]) for device, before in zip(waiting, held, strict=True)], answers
-            )
+            held = await self._held(waiting, asked)
+            folded = [(device, held[device], fold(held[device], asked[device])) for device in waiting]
+            for device, _, after in folded:
+                answers[device] = after.answers
+            waiting = await self._write(folded, answers)
             if not waiting:
                 return answers
             self._observation.conflicts(len(waiting))
         raise DocumentBusy("too many writers at once")
+
+    async def _held(self, devices: Sequence[Device], asked: Mapping[Device, Sequence[Asked]]) -> dict[Device, Held]:
+        """Remembered documents for those that are about to be written, the others read."""
+        found = {
+            device: held
+            for device in devices
+            if (held := self._recent.get(device)) and all(writes(one) for one in asked[device])
+        }
+        unknown = [device for device in devices if device not in found]
+        if unknown:
+            found.update(zip(unknown, await self._store.read(unknown), strict=True))
+        return found
 
     async def _write(
         self, folded: Sequence[tuple[Device, Held, Folded]], answers: dict[Device, list[Answer]]
@@ -165,9 +179,13 @@ class Documents:
         ]
         busy: list[Device] = []
         for write, written in zip(writes, await self._store.write(writes), strict=True):
+            if written is Written.DONE:
+                self._recent.put(write.device, write.held, len(write.state))
+                continue
+            self._recent.drop(write.device)
             if written is Written.CONFLICT:
                 busy.append(write.device)
-            elif written is Written.UNCONFIRMED:
+            else:
                 answers[write.device] = [self._failed(answer) for answer in answers[write.device]]
         return busy
 
