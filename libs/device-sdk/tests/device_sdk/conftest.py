@@ -1,13 +1,20 @@
 """A real gateway with auth and registry around it, and a path to it that can be cut."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import pytest
 
 import tests.support.identity
 from tests.support.cable import Cable, cable
-from tests.support.gateways import Hub, RunningGateway, Taps, hub, tapped
+from tests.support.gateways import Hub, RunningGateway, Taps, device_id, hub, tapped
+from thinghub.common.bus.port import BusRecord
+from thinghub.device_protocol.bus_topics import DEVICE_OTA
+from thinghub.device_protocol.records import Message, decode_record
 from thinghub.device_sdk import Backoff, Device, Endpoint, Identity, Options
+from thinghubpb.gateway.v1 import gateway_pb2
 
 QUICK = Options(
     backoff=Backoff(0.05, 0.2), stable=0.5, connect_deadline=10, attempt_deadline=3, deadline=10, handler_deadline=5
@@ -51,3 +58,41 @@ def device(path: Cable, identity: tests.support.identity.Identity) -> Callable[.
         return Device(words, Endpoint("127.0.0.1", path.port), options, **more)  # type: ignore[arg-type]
 
     return make
+
+
+class Uplinks:
+    """What the device sent on OTA topics, as a service reads it from the bus; and the service's way back."""
+
+    def __init__(self, gateway: RunningGateway, identity: tests.support.identity.Identity) -> None:
+        self.messages: list[Message] = []
+        self._gateway, self._identity = gateway, identity
+
+    async def handle(self, records: Sequence[BusRecord]) -> None:
+        for record in records:
+            self.messages.extend(decode_record(record.value).messages)
+
+    def params(self, what: str) -> list[dict[str, Any]]:
+        """Of the messages whose topic has this word."""
+        return [json.loads(one.payload)["params"] for one in self.messages if what in one.topic]
+
+    async def first(self, what: str, number: int = 0) -> Message:
+        async with asyncio.timeout(10):
+            while len(found := [one for one in self.messages if what in one.topic]) <= number:
+                await asyncio.sleep(0.02)
+        return found[number]
+
+    async def deliver(self, topic: str, payload: bytes) -> None:
+        downlink = gateway_pb2.Downlink(device=device_id(self._identity), topic=topic, payload=payload, qos=1)
+        answer = await self._gateway.rpc.Deliver(gateway_pb2.DeliverRequest(messages=[downlink], wait_ms=2000))
+        assert answer.deliveries[0].outcome == gateway_pb2.OUTCOME_DELIVERED
+
+
+@pytest.fixture
+async def uplinks(
+    platform: Hub, gateway: RunningGateway, identity: tests.support.identity.Identity
+) -> AsyncIterator[Uplinks]:
+    made = Uplinks(gateway, identity)
+    reading = asyncio.create_task(platform.bus.tail([DEVICE_OTA], made.handle))
+    await asyncio.sleep(0.2)
+    yield made
+    reading.cancel()

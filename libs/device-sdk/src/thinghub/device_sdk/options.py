@@ -18,7 +18,7 @@ class Options:
     forgets the attempts before it, so that one that is always cut at once keeps backing off.
     `in_flight` publishes await their acknowledgement at a time and `waiting` more may wait for their turn.
     `inbox` messages wait for a handler: a QoS 1 message beyond it waits unacknowledged, a QoS 0 message is dropped and
-    counted. With `clean_session` False the platform keeps subscriptions and QoS 1 messages while the device is away.
+    counted. `clean_session` is the flag of the CONNECT; subscriptions are made again at every connection in any case.
     """
 
     sign_method: SignMethod = SignMethod.HMAC_SHA256

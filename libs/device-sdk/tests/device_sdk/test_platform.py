@@ -1,0 +1,256 @@
+"""Against the platform as a user runs it: one process, its own servers, reached plain and by TLS."""
+
+import asyncio
+import base64
+import json
+import shutil
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.flows.steps import new_device, new_product
+from tests.support.cable import cable
+from tests.support.child import scratch_directory
+from tests.support.openapi import OpenApi
+from tests.support.platform import AllInOne
+from thinghub.device_sdk import (
+    Backoff,
+    CannotConnect,
+    Device,
+    Document,
+    Endpoint,
+    Identity,
+    Options,
+    ShadowError,
+    SignMethod,
+)
+
+PATIENT = {"THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100"}
+
+
+@pytest.fixture(scope="module")
+def platform(postgres_dsn: str) -> Iterator[AllInOne]:
+    folder = scratch_directory("sdk")
+    running = AllInOne(folder, postgres_dsn, PATIENT)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def api(platform: AllInOne) -> AsyncIterator[OpenApi]:
+    yield platform.api()
+    await platform.close_apis()
+
+
+@pytest.fixture
+async def identity(api: OpenApi) -> Identity:
+    made = await new_device(api, await new_product(api))
+    return Identity(made.product_key, made.device_name, made.device_secret)
+
+
+def plain(platform: AllInOne) -> Endpoint:
+    return Endpoint(*platform.mqtt)
+
+
+async def send(api: OpenApi, identity: Identity, payload: bytes) -> None:
+    await api.ok(
+        "Pub",
+        ProductKey=identity.product_key,
+        TopicFullName=identity.custom("get"),
+        MessageContent=base64.b64encode(payload).decode(),
+        Qos=1,
+    )
+
+
+async def call(api: OpenApi, identity: Identity, payload: bytes, **more: Any) -> dict[str, Any]:
+    return await api.call(
+        "RRpc",
+        ProductKey=identity.product_key,
+        DeviceName=identity.device_name,
+        RequestBase64Byte=base64.b64encode(payload).decode(),
+        Timeout=4000,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("method", SignMethod)
+async def test_every_signature_over_tls_with_the_platform_s_ca(
+    platform: AllInOne, identity: Identity, method: SignMethod
+) -> None:
+    host, port = platform.mqtts
+    async with Device(identity, Endpoint.with_ca(f"{host}:{port}", platform.ca), Options(sign_method=method)) as device:
+        await device.publish(device.topic("update"), b"{}")
+
+
+async def test_a_certificate_of_another_ca_is_not_trusted(platform: AllInOne, identity: Identity) -> None:
+    endpoint = Endpoint(*platform.mqtts, ssl.create_default_context())
+    with pytest.raises(CannotConnect) as raised:
+        async with Device(identity, endpoint, Options(connect_deadline=1)):
+            pass
+    assert isinstance(raised.value.__cause__, ssl.SSLCertVerificationError)
+
+
+async def test_a_message_from_a_server_reaches_its_handler(
+    platform: AllInOne, identity: Identity, api: OpenApi
+) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue(10)
+
+    async def handle(_topic: str, payload: bytes) -> None:
+        await received.put(payload)
+
+    device = Device(identity, plain(platform))
+    await device.subscribe(device.topic("get"), handle)
+    async with device:
+        await send(api, identity, b"hello")
+        assert await asyncio.wait_for(received.get(), 10) == b"hello"
+
+
+async def test_calls_and_synchronous_services_are_answered(
+    platform: AllInOne, identity: Identity, api: OpenApi
+) -> None:
+    async def shout(request: bytes) -> bytes:
+        return request.upper()
+
+    async def add(given: dict[str, Any]) -> dict[str, Any]:
+        return {"sum": given["a"] + given["b"]}
+
+    async with Device(identity, plain(platform)) as device:
+        device.on_call(shout)
+        device.things.on_service("add", add)
+        await device.on_custom_call(device.topic("rpc"), shout)
+        for topic in ({}, {"Topic": device.topic("rpc")}):
+            answer = await call(api, identity, b"abc", **topic)
+            assert (answer["RrpcCode"], base64.b64decode(answer["PayloadBase64Byte"])) == ("SUCCESS", b"ABC")
+        service = {"id": "7", "version": "1.0", "params": {"a": 2, "b": 3}, "method": "thing.service.add"}
+        for topic in ({}, {"Topic": identity.sys("thing/service/add")}):
+            answer = await call(api, identity, json.dumps(service).encode(), **topic)
+            assert answer["RrpcCode"] == "SUCCESS", answer
+            said = json.loads(base64.b64decode(answer["PayloadBase64Byte"]))
+            assert (said["id"], said["code"], said["data"]) == ("7", 200, {"sum": 5})
+        unknown = await call(api, identity, json.dumps(service | {"method": "thing.service.no"}).encode())
+        assert json.loads(base64.b64decode(unknown["PayloadBase64Byte"]))["code"] == 400
+
+
+async def test_the_platform_s_clock_is_ours(platform: AllInOne, identity: Identity) -> None:
+    async with Device(identity, plain(platform)) as device:
+        assert abs(await device.server_time() - time.time() * 1000) < 500
+
+
+async def test_a_shadow_is_written_read_and_deleted(platform: AllInOne, identity: Identity) -> None:
+    async with Device(identity, plain(platform)) as device:
+        assert await device.shadow.update({"color": "red", "on": True}) == 1
+        assert await device.shadow.update({"color": "blue"}) == 2
+        assert await device.shadow.delete("on") == 3
+        document = await device.shadow.get()
+        assert (document.version, document.reported, document.desired) == (3, {"color": "blue"}, {})
+        with pytest.raises(ShadowError) as raised:
+            await device.shadow.update({"color": "old"}, version=2)
+        assert raised.value.code == 409
+
+
+async def test_two_writers_of_one_shadow_both_get_through(platform: AllInOne, identity: Identity, api: OpenApi) -> None:
+    async with Device(identity, plain(platform)) as device:
+        await device.shadow.update({"n": 0})
+        for number in range(1, 4):
+            await desire(api, identity, {"wish": number}, device.shadow.version + 1)
+            await device.shadow.update({"n": number})
+        assert (await device.shadow.get()).reported == {"n": 3}
+
+
+async def test_what_is_desired_reaches_the_device_online_and_when_it_comes_back(
+    platform: AllInOne, identity: Identity, api: OpenApi
+) -> None:
+    wished: asyncio.Queue[Document] = asyncio.Queue(10)
+
+    async def control(document: Document) -> None:
+        await wished.put(document)
+
+    device = Device(identity, plain(platform))
+    device.shadow.on_control(control)
+    async with device:
+        await device.shadow.update({"color": "red"})
+        await desire(api, identity, {"color": "green"}, 2)
+        document = await asyncio.wait_for(wished.get(), 10)
+        assert (document.version, document.desired) == (2, {"color": "green"})
+        await device.shadow.update({"color": "green"})
+        await device.shadow.clear_desired()
+        assert (await device.shadow.get()).desired == {}
+    await desire(api, identity, {"color": "black"}, 5)
+    again = Device(identity, plain(platform))
+    again.shadow.on_control(control)
+    async with again:
+        assert (await asyncio.wait_for(wished.get(), 10)).desired == {"color": "black"}
+
+
+async def desire(api: OpenApi, identity: Identity, desired: dict[str, Any], version: int) -> None:
+    message = {"method": "update", "state": {"desired": desired}, "version": version}
+    await api.ok(
+        "UpdateDeviceShadow",
+        ProductKey=identity.product_key,
+        DeviceName=identity.device_name,
+        ShadowMessage=json.dumps(message),
+    )
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("example", "says"),
+    [
+        ("connect_and_publish.py", "the platform has"),
+        ("receive_commands.py", "listening"),
+        ("shadow_socket.py", "version 1"),
+        ("ota_update.py", "up to date"),
+    ],
+)
+async def test_an_example_runs(platform: AllInOne, identity: Identity, example: str, says: str, tmp_path: Path) -> None:
+    more = {"connect_and_publish.py": ["--tls"], "ota_update.py": ["1.0.0", str(tmp_path)]}.get(example, [])
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(EXAMPLES / example),
+        str(platform.data_dir / "endpoints.json"),
+        identity.product_key,
+        identity.device_name,
+        identity.device_secret,
+        *more,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert running.stdout is not None
+        line = await asyncio.wait_for(running.stdout.readline(), 20)
+        assert says in line.decode()
+    finally:
+        running.kill()
+        await running.wait()
+
+
+async def test_a_restarted_platform_is_found_again(platform: AllInOne, identity: Identity) -> None:
+    """Last of the file: the ports are others afterwards."""
+    async with cable(platform.mqtt) as path:
+        endpoint, quick = Endpoint("127.0.0.1", path.port), Options(backoff=Backoff(0.2, 1.0))
+        async with Device(identity, endpoint, quick) as device:
+            await device.publish(device.topic("update"), b"before")
+            publishing = asyncio.create_task(keep_publishing(device))
+            await platform.restart()
+            path.target = platform.mqtt
+            await asyncio.wait_for(publishing, 60)
+            assert device.connected
+        assert path.connections > 1
+
+
+async def keep_publishing(device: Device) -> None:
+    """For some seconds, over the restart; every publish gets through."""
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        await device.publish(device.topic("update"), b"{}", deadline=40)
+        await asyncio.sleep(0.2)
