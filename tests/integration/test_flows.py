@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.integration.flows import administration, fleet, messages, ota, sessions, shadow
+from tests.integration.flows import actions, administration, fleet, messages, ota, sessions, shadow
 from tests.support.platform import Platform
 
 FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
@@ -21,6 +21,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     messages.rrpc_answered_timed_out_offline,
     messages.custom_rrpc_answers_on_the_same_topic,
     messages.foreign_topics_are_closed_in_both_directions,
+    *actions.FLOWS,
     *fleet.FLOWS,
     *shadow.FLOWS,
     administration.an_access_key_without_the_role_is_refused,

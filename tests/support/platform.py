@@ -63,9 +63,11 @@ class Service:
 
 @dataclass
 class Platform:
-    """Addresses and API clients; `sink_dsn` is a PostgreSQL of the test's own that rules may write to."""
+    """Addresses and API clients; `sink_dsn` is a PostgreSQL of the test's own that rules may write to, `sink_kafka` the
+    addresses of a Kafka."""
 
     sink_dsn: str
+    sink_kafka: str = ""
     mqtt: tuple[str, int] = ("127.0.0.1", 0)
     mqtts: tuple[str, int] = ("127.0.0.1", 0)
     api_url: str = ""

@@ -2,9 +2,18 @@ import orjson
 import pytest
 
 from thinghub.common.errors import Fault
-from thinghub.rule_engine.domain.configurations import Rds, Republish, parse_configuration, target_device
+from thinghub.rule_engine.domain.configurations import (
+    Function,
+    Kafka,
+    Rds,
+    Republish,
+    parse_configuration,
+    resource_of,
+    target_device,
+)
 from thinghub.rule_engine.domain.outputs import Origin, Output
 from thinghub.rule_engine.domain.templates import Reference, Template, parse_template
+from thinghub.rule_engine.domain.urls import parse_url
 
 RDS: dict[str, object] = {"dsn_ref": "db", "table": "t", "columns": {"c": "${x}"}}
 OUTPUT = Output(
@@ -147,3 +156,56 @@ def test_target_device_of_a_rendered_topic() -> None:
 def test_a_rendered_topic_that_is_no_custom_topic_is_refused(topic: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         target_device(topic)
+
+
+FC: dict[str, object] = {"url": "https://fn.example/f", "method": "POST", "hmac_ref": "key"}
+KAFKA: dict[str, object] = {"cluster_ref": "k", "topic": "fleet.data_1", "key": "${x}"}
+
+
+def test_a_function_and_a_kafka_topic() -> None:
+    assert parse_configuration("FC", orjson.dumps(FC).decode()) == Function(parse_url("https://fn.example/f"), "key")
+    assert parse_configuration("FC", '{"url":"http://h/"}') == Function(parse_url("http://h/"))
+    expected = Kafka("k", "fleet.data_1", Template((Reference("x"),)))
+    assert parse_configuration("KAFKA", orjson.dumps(KAFKA).decode()) == expected
+    assert parse_configuration("KAFKA", '{"cluster_ref":"k","topic":"t"}') == Kafka("k", "t")
+
+
+@pytest.mark.parametrize(
+    ("type", "change", "member"),
+    [
+        ("FC", {"url": None}, "url"),
+        ("FC", {"url": "ftp://h/"}, "url"),
+        ("FC", {"url": "http://u:p@h/"}, "url"),
+        ("FC", {"url": "http://h/" + "x" * 2048}, "url"),
+        ("FC", {"method": "GET"}, "method"),
+        ("FC", {"hmac_ref": ""}, "hmac_ref"),
+        ("FC", {"functionName": "f"}, "functionName"),
+        ("KAFKA", {"cluster_ref": None}, "cluster_ref"),
+        ("KAFKA", {"topic": ""}, "topic"),
+        ("KAFKA", {"topic": "a/b"}, "topic"),
+        ("KAFKA", {"topic": ".."}, "topic"),
+        ("KAFKA", {"topic": "${x}"}, "topic"),
+        ("KAFKA", {"topic": "x" * 250}, "topic"),
+        ("KAFKA", {"key": 5}, "key"),
+        ("KAFKA", {"key": "${x"}, "key"),
+        ("KAFKA", {"brokers": "h:1"}, "brokers"),
+    ],
+)
+def test_they_are_refused_naming_the_member(type: str, change: dict[str, object], member: str) -> None:
+    given = (FC if type == "FC" else KAFKA) | change
+    with pytest.raises(Fault) as refusal:
+        parse_configuration(type, orjson.dumps(given).decode())
+    assert (refusal.value.reason, refusal.value.details["position"]) == ("action_config_invalid", member)
+
+
+@pytest.mark.parametrize(
+    ("type", "configuration", "resource"),
+    [
+        ("RDS", {**RDS, "table": "s.t"}, "s.t"),
+        ("REPUBLISH", {"topic": "/pk/${deviceName}/user/get"}, "/pk/${deviceName}/user/get"),
+        ("KAFKA", KAFKA, "fleet.data_1"),
+        ("FC", FC, "https://fn.example/f"),
+    ],
+)
+def test_an_error_names_what_an_action_writes_to(type: str, configuration: object, resource: str) -> None:
+    assert resource_of(parse_configuration(type, orjson.dumps(configuration).decode())) == resource

@@ -213,6 +213,8 @@ REASONS: Mapping[str, str] = {
     "action_limit": "iot.rule.TooManyRuleAction",
     "action_config_invalid": "iot.rule.ParseRuleActionConfigError",
     "table_not_found": "iot.rule.ParseRuleActionConfigError",
+    "kafka_topic_not_found": "iot.rule.ParseRuleActionConfigError",
+    "target_refused": "iot.rule.ParseRuleActionConfigError",
     "table_unique_missing": "iot.rule.ParseRuleActionConfigError",
     # shadow; a version that is not greater has no code of its own in the contract's list
     "shadow_message_empty": "iot.messagebroker.NullShadowMessage",

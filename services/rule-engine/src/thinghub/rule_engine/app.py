@@ -1,6 +1,7 @@
 """The rule engine put together: rules from PostgreSQL, messages from the bus, outputs to sinks or back to the bus."""
 
 import asyncio
+import ssl
 import time
 from contextlib import AsyncExitStack
 from typing import Never
@@ -21,6 +22,9 @@ from thinghub.rule_engine.adapters.bus_parking import RETRY_TOPICS, BusParking
 from thinghub.rule_engine.adapters.bus_watch import watch_bus
 from thinghub.rule_engine.adapters.gateway_devices import GatewayDevices
 from thinghub.rule_engine.adapters.postgres_rules import PostgresRules
+from thinghub.rule_engine.adapters.sinks.functions import FunctionSinks
+from thinghub.rule_engine.adapters.sinks.kafka import KafkaSinks
+from thinghub.rule_engine.adapters.sinks.kafka_cluster import Clusters
 from thinghub.rule_engine.adapters.sinks.rds import RdsSinks
 from thinghub.rule_engine.adapters.sinks.rds_pools import Databases
 from thinghub.rule_engine.adapters.sinks.republish import RepublishSinks
@@ -57,9 +61,16 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         stack.push_async_callback(bus.close)
         auth = await stack.enter_async_context(channel(settings.auth_target, runtime))
         gateway = await stack.enter_async_context(channel(settings.gateway_target, runtime))
-        databases = Databases(AuthSecrets(auth), settings.sink_seconds)
+        secrets = AuthSecrets(auth)
+        databases = Databases(secrets, settings.sink_seconds)
         stack.push_async_callback(databases.close)
-        kinds = _kinds(databases, gateway, bus, observation)
+        clusters = Clusters(secrets, settings.sink_seconds)
+        stack.push_async_callback(clusters.close)
+        kinds = {
+            **_kinds(databases, gateway, bus, observation),
+            "KAFKA": KafkaSinks(clusters),
+            "FC": _functions(settings, secrets),
+        }
         parking = BusParking(bus, GROUP)
         lanes = await stack.enter_async_context(_lanes(settings, kinds, parking, observation))
 
@@ -104,10 +115,15 @@ def _kinds(databases: Databases, gateway: grpc.aio.Channel, bus: Bus, observatio
     }
 
 
+def _functions(settings: Settings, secrets: AuthSecrets) -> FunctionSinks:
+    tls = ssl.create_default_context()
+    return FunctionSinks(secrets, settings.fc_networks, settings.fc_connections, settings.sink_seconds, tls)
+
+
 def _lanes(settings: Settings, kinds: Kinds, parking: BusParking, observation: Observation) -> Lanes:
     bounds = Bounds(settings.queue_outputs, settings.batch_outputs, settings.hold_seconds)
     delays = Delays(settings.refused_seconds, settings.outage_seconds)
-    return Lanes(kinds, parking, observation, bounds, delays, now_ms)
+    return Lanes(kinds, parking, observation, bounds, delays, now_ms, {"FC": settings.fc_connections})
 
 
 async def _listen(bus: Bus, appeared: asyncio.Event, catalogue: Catalogue) -> Never:

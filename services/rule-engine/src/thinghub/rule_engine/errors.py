@@ -1,6 +1,13 @@
 """What the rule engine may tell a caller. One class a reason; details say where (`position`, `clause`, `ddl`)."""
 
-from thinghub.common.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from thinghub.common.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
 
 
 class SqlError(InvalidArgument):
@@ -104,6 +111,16 @@ class TableUniqueMissing(FailedPrecondition):
     """`ddl` is the statement that would add what is missing."""
 
     reason = "table_unique_missing"
+
+
+class KafkaTopicNotFound(NotFound):
+    reason = "kafka_topic_not_found"
+
+
+class TargetRefused(PermissionDenied):
+    """An address that no operator allowed; `position` names the member."""
+
+    reason = "target_refused"
 
 
 class SinkUnreachable(FailedPrecondition):

@@ -1,5 +1,7 @@
 """Settings of the rule engine: environment THINGHUB_RULE_ENGINE_*, for the shared ones also THINGHUB_*."""
 
+from ipaddress import IPv4Network, IPv6Network
+
 from pydantic import Field
 
 from thinghub.common.settings import ServiceSettings
@@ -16,6 +18,12 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
         2.0, gt=0, le=60, description="how long records wait for a sink before outputs are parked"
     )
     sink_seconds: float = Field(5.0, gt=0, le=60, description="deadline of one connect or statement of a sink")
+    fc_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="networks that FC actions may reach although they are loopback, link-local or a cloud's metadata, "
+        'as JSON: ["127.0.0.0/8"]',
+    )
+    fc_connections: int = Field(16, ge=1, le=200, description="connections of one FC action to its function")
     refused_seconds: tuple[float, float, float] = Field(
         (1.0, 3.0, 10.0), description="pauses before what a sink refused is tried again"
     )

@@ -1,5 +1,6 @@
 """Action configurations: the JSON text of the API to what a sink works by. Every refusal names the member."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Never
@@ -8,6 +9,7 @@ import orjson
 
 from thinghub.rule_engine.domain.sources import check_product_key
 from thinghub.rule_engine.domain.templates import Reference, Template, parse_template
+from thinghub.rule_engine.domain.urls import Url, parse_url
 from thinghub.rule_engine.errors import (
     ActionConfigInvalid,
     ActionTypeUnsupported,
@@ -19,6 +21,8 @@ from thinghub.rule_engine.errors import (
 MAX_CONFIGURATION = 65_536
 MAX_COLUMNS = 100
 MAX_TOPIC = 256
+MAX_URL = 2048
+_KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,25 @@ class Republish:
     topic: Template
 
 
-Configuration = Rds | Republish
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """One record an output. Without `key` a record is keyed by its device, so that a device's records keep their
+    order."""
+
+    cluster_ref: str
+    topic: str
+    key: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One POST an output. `hmac_ref` None leaves requests unsigned."""
+
+    url: Url
+    hmac_ref: str | None = None
+
+
+Configuration = Rds | Republish | Kafka | Function
 
 
 def parse_configuration(type: str, text: str) -> Configuration:
@@ -68,6 +90,10 @@ def resource_of(configuration: Configuration) -> str:
             return ".".join(configuration.table)
         case Republish():
             return configuration.topic.source
+        case Kafka():
+            return configuration.topic
+        case Function():
+            return configuration.url.text
 
 
 def _refuse(member: str, problem: str) -> Never:
@@ -198,4 +224,34 @@ def target_device(topic: str) -> tuple[str, str]:
     return levels[1], levels[2]
 
 
-_PARSERS: dict[str, Callable[[dict[str, object]], Configuration]] = {"RDS": _rds, "REPUBLISH": _republish}
+def _kafka(members: dict[str, object]) -> Kafka:
+    _known(members, {"cluster_ref", "topic", "key"})
+    topic = _text(members.get("topic"), "topic", 249)
+    if not _KAFKA_TOPIC.fullmatch(topic) or topic in (".", ".."):
+        _refuse("topic", "is a name of letters, digits, dots, underscores and hyphens")
+    key = members.get("key")
+    try:
+        template = None if key is None else parse_template(_text(key, "key", 1024))
+    except ValueError as error:
+        _refuse("key", str(error))
+    return Kafka(_text(members.get("cluster_ref"), "cluster_ref", 128), topic, template)
+
+
+def _function(members: dict[str, object]) -> Function:
+    _known(members, {"url", "method", "hmac_ref"})
+    if members.get("method", "POST") != "POST":
+        _refuse("method", "is POST")
+    try:
+        url = parse_url(_text(members.get("url"), "url", MAX_URL))
+    except ValueError as error:
+        _refuse("url", str(error))
+    hmac_ref = members.get("hmac_ref")
+    return Function(url, None if hmac_ref is None else _text(hmac_ref, "hmac_ref", 128))
+
+
+_PARSERS: dict[str, Callable[[dict[str, object]], Configuration]] = {
+    "RDS": _rds,
+    "REPUBLISH": _republish,
+    "KAFKA": _kafka,
+    "FC": _function,
+}

@@ -11,8 +11,12 @@ ConfigT = TypeVar("ConfigT", bound=Configuration, contravariant=True)
 
 
 class SinkDown(Exception):
-    """The sink cannot be reached or does not answer in time; nothing is known of the batch, and none of it is at
-    fault."""
+    """The sink cannot be reached or does not answer in time; none of the batch is at fault. `answers` are those of the
+    outputs it begins with that the sink did answer; of the others nothing is known."""
+
+    def __init__(self, why: str, answers: Sequence[str | None] = ()) -> None:
+        super().__init__(why)
+        self.answers = answers
 
 
 class Sink(Protocol):

@@ -55,7 +55,7 @@ class _Ticket:
         self.taken += len(taken)
         return taken
 
-    def answer(self, answers: Answers) -> None:
+    def answer(self, answers: Sequence[str | None]) -> None:
         if self.given_up:
             return
         self.answers += answers
@@ -171,6 +171,7 @@ class Lane:
                 answers = await self._feed(batch)
         except SinkDown as error:
             self.breaker.failed(time.monotonic(), str(error))
+            _answer(parts, error.answers)
             for ticket, _ in parts:
                 ticket.fail(error)
             self._fail_waiting(error)
@@ -179,10 +180,7 @@ class Lane:
             self._batch_since = math.inf
             self._observation.batch(self.type, time.monotonic() - started)
         self.breaker.succeeded()
-        at = 0
-        for ticket, count in parts:
-            ticket.answer(answers[at : at + count])
-            at += count
+        _answer(parts, answers)
 
     async def _feed(self, batch: list[Output]) -> Answers:
         try:
@@ -236,3 +234,11 @@ class Lane:
     @property
     def is_open(self) -> bool:
         return self.breaker.state is not State.CLOSED
+
+
+def _answer(parts: list[tuple[_Ticket, int]], answers: Sequence[str | None]) -> None:
+    """Each ticket its share of a batch's answers, which may be fewer than the outputs."""
+    at = 0
+    for ticket, count in parts:
+        ticket.answer(answers[at : at + count])
+        at += count

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -54,13 +54,16 @@ class Lanes:
         bounds: Bounds,
         delays: Delays,
         now_ms: Callable[[], int],
+        batches: Mapping[str, int] | None = None,
     ) -> None:
+        """`batches`: the outputs in one sink call, for the types that take fewer than the others."""
         self._kinds = kinds
         self._parking = parking
         self._observation = observation
         self._bounds = bounds
         self._delays = delays
         self._now_ms = now_ms
+        self._batches = batches or {}
         self._actions: dict[int, LiveAction] = {}
         self._error_actions: dict[int, LiveAction] = {}
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
@@ -108,7 +111,10 @@ class Lanes:
         sink = self._kinds[action.type].open(action.instance_id, action.configuration)
         parking = _Nowhere() if action.error_action else self._parking
         dead = None if action.error_action else partial(self._report, action)
-        lane = Lane(action.type, sink, parking, self._observation, self._bounds, self._delays, self._now_ms, dead)
+        bounds = replace(
+            self._bounds, batch=min(self._bounds.batch, self._batches.get(action.type, self._bounds.batch))
+        )
+        lane = Lane(action.type, sink, parking, self._observation, bounds, self._delays, self._now_ms, dead)
         self._lanes[action.action_id] = lane, self._tasks.create_task(lane.run())
         return lane
 
