@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.integration.flows import actions, administration, fleet, messages, ota, sessions, shadow
+from tests.integration.flows import actions, administration, fleet, messages, ota, sessions, shadow, things
 from tests.support.platform import Platform
 
 FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
@@ -24,6 +24,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     *actions.FLOWS,
     *fleet.FLOWS,
     *shadow.FLOWS,
+    *things.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
     ota.a_device_that_was_away_is_told_when_it_returns,

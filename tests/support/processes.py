@@ -70,7 +70,7 @@ class Processes(Platform):
                 "tls_key_file": str(files.key),
             },
             "rule-engine": named_targets({"auth": rpc["auth"], **later}),
-            "shadow": named_targets(later),
+            "shadow": named_targets({"registry": rpc["device-registry"], **later}),
             "ota": {
                 **named_targets({"registry": rpc["device-registry"], **later}),
                 "listen_port": str(free_port()),

@@ -199,6 +199,8 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         thinghub.shadow.settings.Settings,
         **shared,
         rpc_listen=sockets["shadow"],
+        registry_target=sockets["registry"],
+        postgres_schema=f"{unique}_shadow",
         gateway_target=sockets["gateway"],
     )
     await stack.enter_async_context(service("shadow", lambda runtime: thinghub.shadow.app.serve(shadow, runtime)))

@@ -69,7 +69,7 @@ async def test_bad_rules_are_refused_with_reason_and_position(surroundings: Worl
         {"position": "4", "clause": "select"},
     )
     assert "tan() is not available" in error.message
-    assert (await refused(engine.create("r", topic_type=0))).remote_reason == "topic_type_unsupported"
+    assert (await refused(engine.create("r", topic_type=3))).remote_reason == "topic_type_unsupported"
     assert (await refused(engine.create("r", short_topic="x"))).remote_reason == "topic_invalid"
     assert (await refused(engine.create("r", data_type="BINARY"))).remote_reason == "data_type_unsupported"
     await engine.create("r", rule_id=5)

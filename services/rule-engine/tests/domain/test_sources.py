@@ -13,7 +13,10 @@ ACCEPTED = [
     ("dev1", 2, Source("pk", "dev1", ())),
 ]
 REFUSED = [
-    ("+/user/update", 0, "topic_type_unsupported", "system topics"),
+    ("+/user/update", 3, "topic_type_unsupported", "topic type"),
+    ("+/user/update", 0, "topic_unsupported", "system topic"),
+    ("+/thing/downlink/reply/message", 0, "topic_unsupported", "system topic"),
+    ("+/thing/event/a+/post", 0, "topic_invalid", "no event"),
     ("+/user/update", 3, "topic_type_unsupported", "topic type 3"),
     ("+/thing/event/property/post", 1, "topic_invalid", "user/"),
     ("+/user", 1, "topic_invalid", "user/"),

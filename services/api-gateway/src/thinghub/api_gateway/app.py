@@ -30,6 +30,7 @@ from thinghub.api_gateway.adapters.rules import RpcRules
 from thinghub.api_gateway.adapters.shadow import RpcShadows
 from thinghub.api_gateway.adapters.tags import RpcTags
 from thinghub.api_gateway.adapters.thing_models import RpcThingModels
+from thinghub.api_gateway.adapters.things import RpcThings
 from thinghub.api_gateway.entrypoints.application import application
 from thinghub.api_gateway.service.api import Api
 from thinghub.api_gateway.service.operation import Owners
@@ -137,6 +138,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         tags=RpcTags(registry),
         topic_classes=RpcTopicClasses(registry),
         thing_models=RpcThingModels(registry),
+        things=RpcThings(channels["shadow"]),
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
         shadows=RpcShadows(channels["shadow"]),

@@ -35,6 +35,7 @@ CODES: Mapping[str, int] = {
     "RequestTimeout": 408,
     "RequestBodyTooLarge": 413,
     "UnsupportedMediaType": 415,
+    "Throttling.Api": 429,
     SERVICE_UNAVAILABLE: 503,
     # Kind B: common
     SYSTEM_EXCEPTION: 502,
@@ -76,6 +77,10 @@ CODES: Mapping[str, int] = {
     "iot.device.NotExistedDevice": 404,
     "iot.device.NullApplyId": 400,
     "iot.device.NullDeviceName": 400,
+    "iot.device.QueryDeviceAttrDataHistoryFailed": 400,
+    "iot.device.QueryDeviceAttrStatusFailed": 409,
+    "iot.device.QueryDeviceEventHistoryFailed": 400,
+    "iot.device.SetDevicePropertyFailed": 400,
     "iot.device.TooManyDevicesPerTime": 400,
     # Kind B: messages and topics
     "iot.messagebroker.HALFCONN": 504,
@@ -158,6 +163,9 @@ REASONS: Mapping[str, str] = {
     "thing_model_not_found": "iot.prod.QueryProductAbilitiesFailed",
     "thing_model_version_exists": "iot.prod.UpdateProductFailed",
     "thing_model_limit": "iot.prod.UpdateProductFailed",
+    "thing_model_missing": "iot.device.QueryDeviceAttrStatusFailed",
+    "properties_invalid": "iot.device.SetDevicePropertyFailed",
+    "span_invalid": "InvalidParameter",
     "device_not_found": "iot.device.NotExistedDevice",
     "device_exists": "iot.device.AlreadyExistedDeviceName",
     "device_name_invalid": "iot.device.InvalidFormattedDeviceName",

@@ -25,6 +25,7 @@ from thinghub.api_gateway.domain.values import (
     DeviceRef,
     DeviceStatus,
     Downlink,
+    EventData,
     Instance,
     Limits,
     NamedSecret,
@@ -32,6 +33,8 @@ from thinghub.api_gateway.domain.values import (
     Outcome,
     Policy,
     Product,
+    PropertyStatus,
+    PropertyValue,
     RefusedDevice,
     Reply,
     Role,
@@ -39,6 +42,7 @@ from thinghub.api_gateway.domain.values import (
     RuleAction,
     Session,
     Signature,
+    Span,
     ThingModelVersion,
     Token,
     TopicClass,
@@ -166,6 +170,18 @@ class ThingModels(Protocol):
 
     async def versions(self, instance_id: str, product_key: str) -> Sequence[ThingModelVersion]:
         """Newest first."""
+
+
+class Things(Protocol):
+    async def latest(self, device: DeviceId, module: str) -> Sequence[PropertyStatus]: ...
+    async def values(self, device: DeviceId, identifier: str, span: Span) -> tuple[Sequence[PropertyValue], int]:
+        """And the time to go on with, 0 for none."""
+
+    async def events(self, device: DeviceId, identifier: str, kind: str, span: Span) -> tuple[Sequence[EventData], int]:
+        """The same of events; empty: every one."""
+
+    async def set(self, device: DeviceId, items: str, qos: int) -> str:
+        """The id of the message that was sent."""
 
 
 class Gateways(Protocol):

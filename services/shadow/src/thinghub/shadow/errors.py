@@ -109,3 +109,21 @@ def shadow_fault(problem: str) -> Fault:
     """The fault that says what is wrong with a server's update."""
     kind, text = _OF_PROBLEM[problem]
     return kind(text)
+
+
+class ThingModelMissing(FailedPrecondition):
+    """The product does not exist, or nothing was published for it."""
+
+    reason = "thing_model_missing"
+
+
+class PropertiesInvalid(InvalidArgument):
+    """Values that cannot be set."""
+
+    reason = "properties_invalid"
+
+
+class SpanInvalid(InvalidArgument):
+    """A span of time or a page size out of range."""
+
+    reason = "span_invalid"

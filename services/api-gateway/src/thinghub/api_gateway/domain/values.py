@@ -253,6 +253,43 @@ class TopicClass:
 
 
 @dataclass(frozen=True, slots=True)
+class PropertyStatus:
+    """Empty value and time 0: never reported."""
+
+    identifier: str
+    name: str
+    data_type: str
+    unit: str
+    value: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyValue:
+    time_ms: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventData:
+    identifier: str
+    name: str
+    type: str
+    time_ms: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Epoch milliseconds, both included."""
+
+    start_ms: int
+    end_ms: int
+    limit: int
+    ascending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ThingModelVersion:
     version: int
     model_version: str

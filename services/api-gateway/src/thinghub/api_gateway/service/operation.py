@@ -35,6 +35,7 @@ from thinghub.api_gateway.ports import (
     Shadows,
     Tags,
     ThingModels,
+    Things,
     TopicClasses,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
@@ -56,6 +57,7 @@ class Owners:
     tags: Tags
     topic_classes: TopicClasses
     thing_models: ThingModels
+    things: Things
     gateways: Gateways
     rules: Rules
     shadows: Shadows

@@ -12,6 +12,7 @@ from thinghub.api_gateway.service import (
     shadows,
     tags,
     thing_models,
+    things,
     topics,
 )
 from thinghub.api_gateway.service.operation import Operation
@@ -23,6 +24,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *tags.OPERATIONS,
     *topics.OPERATIONS,
     *thing_models.OPERATIONS,
+    *things.OPERATIONS,
     *messaging.OPERATIONS,
     *rules.OPERATIONS,
     *shadows.OPERATIONS,

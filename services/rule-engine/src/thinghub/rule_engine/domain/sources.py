@@ -3,15 +3,17 @@
     topic type | short topic                           | topic
     1 custom   | `+/user/update`, `dn/user/#`, `${dn}…` | /{pk}/{short}
     2 status   | `+`, a device name                    | /as/mqtt/status/{pk}/{short}
+    0 system   | `+/thing/event/property/post`,        | /{pk}/{short}
+               | `+/thing/event/{event}/post`          |
 
-`+` and `${dn}` as device name mean every device of the product. Type 0 (system topics) has no producer yet.
+`+` and `${dn}` as device name mean every device of the product. Other system topics have no producer yet.
 """
 
 from dataclasses import dataclass
 
-from thinghub.rule_engine.errors import TopicInvalid, TopicTypeUnsupported
+from thinghub.rule_engine.errors import TopicInvalid, TopicTypeUnsupported, TopicUnsupported
 
-CUSTOM, STATUS = 1, 2
+SYSTEM, CUSTOM, STATUS = 0, 1, 2
 STATUS_PREFIX = "/as/mqtt/status/"
 MAX_SHORT_TOPIC = 256
 
@@ -26,9 +28,8 @@ class Source:
 
 
 def check_topic_type(topic_type: int) -> None:
-    if topic_type not in (CUSTOM, STATUS):
-        what = "system topics" if topic_type == 0 else f"topic type {topic_type}"
-        raise TopicTypeUnsupported(f"{what} cannot be a rule's source: use 1 (custom) or 2 (status)")
+    if topic_type not in (SYSTEM, CUSTOM, STATUS):
+        raise TopicTypeUnsupported(f"there is no topic type {topic_type}: use 0 (system), 1 (custom) or 2 (status)")
 
 
 def full_topic(product_key: str, short_topic: str, topic_type: int) -> str:
@@ -48,6 +49,8 @@ def parse_source(product_key: str, short_topic: str, topic_type: int) -> Source:
         raise TopicInvalid(f"{device!r} is not a device name: write one, or + for every device", position="1")
     if topic_type == STATUS:
         _check_status(levels)
+    elif topic_type == SYSTEM:
+        _check_system(levels)
     else:
         _check_custom(levels)
     return Source(product_key, None if every else device, tuple(levels))
@@ -71,6 +74,16 @@ def _levels(short_topic: str) -> list[str]:
 def _check_status(levels: list[str]) -> None:
     if levels:
         raise TopicInvalid("the short topic of a status rule is a device name or +, nothing more", position="2")
+
+
+def _check_system(levels: list[str]) -> None:
+    if len(levels) != 4 or levels[:2] != ["thing", "event"] or levels[3] != "post":
+        raise TopicUnsupported(
+            "a system topic is a device name or +, then thing/event/property/post or thing/event/{event}/post",
+            position="2",
+        )
+    if any(sign in levels[2] for sign in "#$") or ("+" in levels[2] and levels[2] != "+"):
+        raise TopicInvalid(f"{levels[2]!r} is no event", position="4")
 
 
 def _check_custom(levels: list[str]) -> None:

@@ -114,15 +114,15 @@ class PostReader:
         value, time_ms, code = self._unwrap(member)
         if not code and self._model.strictness is not Strictness.NONE:
             code = self._validator.value(identifier, value)
-        writable = _writable(value)
-        if not code and not writable:
+        can_be_written = writable(value)
+        if not code and not can_be_written:
             code = TslCode.STRUCT
         if not code:
             post.items.setdefault(identifier, []).append(Item(value, time_ms))
         elif self._model.strictness is Strictness.FULL:
             raise Refused(code, f"{WHY[code]}: {identifier}")
         else:
-            post.failed[identifier] = Failed(value if writable else None, code, WHY[code])
+            post.failed[identifier] = Failed(value if can_be_written else None, code, WHY[code])
 
     def _unwrap(self, member: object) -> tuple[object, int, int]:
         """Value, time and a code."""
@@ -157,7 +157,7 @@ class PostReader:
         code = 0 if time_ms else TslCode.TIME
         if not code and self._model.strictness is not Strictness.NONE:
             code = self._validator.output(identifier, value)
-        if not code and not _writable(value):
+        if not code and not writable(value):
             code = TslCode.STRUCT
         if code:
             raise Refused(code, f"{WHY[code]}: {identifier}")
@@ -188,7 +188,7 @@ class PostReader:
         return post
 
 
-def _writable(value: object) -> bool:
+def writable(value: object) -> bool:
     """JSON is read to a depth of 1,024 and written to 254: a value must leave room for what is put around it."""
     if type(value) is not dict and type(value) is not list:
         return True

@@ -1,0 +1,79 @@
+"""Latest values in Redis.
+
+    property:{pk/dn}  hash   e, s          epoch and sequence of the message they came with
+                             n             id of the last command to the device
+                             p:identifier  JSON [value, epoch milliseconds]
+
+One script a device and batch writes them, unless the hash has a place that is not smaller: what a frozen consumer still
+held never overwrites newer values, and a repeated record changes nothing.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+
+from thinghub.common.redis import Command, Redis, RedisError, Script, Wait, cmd, script
+from thinghub.shadow.domain.thing_posts import Item
+from thinghub.shadow.errors import StoreUnavailable
+from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.things import Latest
+
+DEADLINE_S = 2.0
+
+# KEYS values. ARGV epoch, sequence, then name and value of each. Epochs are microseconds: exact in a double.
+_PUT = Script("""
+local epoch, sequence = tonumber(ARGV[1]), tonumber(ARGV[2])
+if epoch > 0 then
+  local held = redis.call('HMGET', KEYS[1], 'e', 's')
+  local old = tonumber(held[1] or '0')
+  if epoch < old or (epoch == old and sequence <= tonumber(held[2] or '0')) then return 0 end
+  redis.call('HSET', KEYS[1], 'e', ARGV[1], 's', ARGV[2], unpack(ARGV, 3))
+else
+  redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+end
+return 1
+""")
+
+
+class RedisProperties:
+    """Implements `Properties`. A write counts once so many replicas have it."""
+
+    def __init__(self, redis: Redis, replicas: int = 0) -> None:
+        self._redis = redis
+        self._wait = Wait(replicas) if replicas else None
+
+    async def put(self, latest: Sequence[Latest]) -> None:
+        commands = [_put(one) for one in latest if one.items]
+        if not commands:
+            return
+        for answer in await self._redis.run(commands, DEADLINE_S, wait=self._wait):
+            if isinstance(answer, RedisError):
+                raise StoreUnavailable(f"Redis: {answer}")
+
+    async def get(self, device: Device, identifiers: Sequence[str]) -> list[Item | None]:
+        if not identifiers:
+            return []
+        try:
+            answer = await self._redis.one(cmd("HMGET", _key(device), *(f"p:{one}" for one in identifiers)), DEADLINE_S)
+        except RedisError as error:
+            raise StoreUnavailable(f"Redis: {error}") from error
+        held = answer if isinstance(answer, list) else []
+        return [Item(*orjson.loads(one)) if isinstance(one, bytes) else None for one in held]
+
+    async def next_id(self, device: Device) -> int:
+        try:
+            answer = await self._redis.one(cmd("HINCRBY", _key(device), "n", 1), DEADLINE_S, wait=self._wait)
+        except RedisError as error:
+            raise StoreUnavailable(f"Redis: {error}") from error
+        return answer if isinstance(answer, int) else 0
+
+
+def _key(device: Device) -> str:
+    return f"property:{{{device.product_key}/{device.device_name}}}"
+
+
+def _put(latest: Latest) -> Command:
+    args: list[str | bytes | int] = [*latest.place]
+    for identifier, item in latest.items.items():
+        args += (f"p:{identifier}", orjson.dumps((item.value, item.time_ms)))
+    return script(_PUT, [_key(latest.device)], args)

@@ -1,0 +1,77 @@
+"""Bus records to thing data, and news of thing models."""
+
+import logging
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+
+from thinghub.common.bus.port import BusRecord
+from thinghub.device_protocol.records import RecordFormatError, decode_record
+from thinghub.shadow.service.thing_lookups import ThingModels
+from thinghub.shadow.service.thing_observation import ThingObservation
+from thinghub.shadow.service.things import Arrived, Things
+from thinghubpb.bus.v1 import control_pb2, record_pb2
+
+# Messages handled in one go: what a device waits for while the others are done, against calls saved.
+MAX_BATCH = 1000
+log = logging.getLogger("thinghub.shadow.things")
+
+
+class ThingMessages:
+    """A bus handler of `device.thing`: returns when the effects of all records are stored."""
+
+    def __init__(self, things: Things, observation: ThingObservation) -> None:
+        self._things = things
+        self._observation = observation
+
+    async def __call__(self, records: Sequence[BusRecord]) -> None:
+        batch: list[Arrived] = []
+        for record in records:
+            batch.extend(self._messages(record))
+            if len(batch) >= MAX_BATCH:
+                await self._handle(batch)
+                batch = []
+        if batch:
+            await self._handle(batch)
+
+    def _messages(self, record: BusRecord) -> list[Arrived]:
+        """None of bytes that are no record: they would not become readable by coming again. Raises RecordFormatError
+        for a newer layout, which a newer release will read."""
+        try:
+            decoded = decode_record(record.value)
+        except RecordFormatError as error:
+            if not _is_record(record.value):
+                log.error("%s/%d@%d is not a bus record and is skipped", record.topic, record.partition, record.offset)
+                self._observation.posts({"malformed_record": 1})
+                return []
+            raise error
+        return [(decoded.origin, message) for message in decoded.messages]
+
+    async def _handle(self, batch: Sequence[Arrived]) -> None:
+        sampled = [message.traceparent for _, message in batch if message.traceparent]
+        with self._observation.spans(sampled, len(batch)):
+            await self._things.handle(batch)
+
+
+class ThingControl:
+    """A tail of `control`: a published thing model is read before the next post is judged."""
+
+    def __init__(self, models: ThingModels) -> None:
+        self._models = models
+
+    async def __call__(self, records: Sequence[BusRecord]) -> None:
+        for record in records:
+            try:
+                event = control_pb2.ControlEvent.FromString(record.value)
+            except DecodeError:
+                continue
+            if event.WhichOneof("change") == "thing_model_changed":
+                self._models.changed(event.thing_model_changed.product_key)
+
+
+def _is_record(value: bytes) -> bool:
+    try:
+        record_pb2.Record.FromString(value)
+    except DecodeError:
+        return False
+    return True

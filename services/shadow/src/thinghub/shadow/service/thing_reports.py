@@ -1,0 +1,107 @@
+"""What devices reported, for servers, and commands to devices."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from thinghub.device_protocol import alink
+from thinghub.device_protocol.message_ids import derive
+from thinghub.device_protocol.tsl.model import Property
+from thinghub.device_protocol.tsl.validator import WHY
+from thinghub.shadow.domain.thing_models import Strictness, ThingModel
+from thinghub.shadow.domain.thing_posts import MAX_PROPERTIES, Item
+from thinghub.shadow.errors import PropertiesInvalid, SpanInvalid, ThingModelMissing
+from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.things import EventRow, History, Properties, Senders, Sending, Span
+from thinghub.shadow.service.thing_lookups import ThingModels
+
+MAX_LIMIT = 100
+_SET = "thing.service.property.set"
+
+
+class Reported(NamedTuple):
+    property: Property
+    item: Item | None
+
+
+class ThingReports:
+    """`now_ms` gives epoch milliseconds."""
+
+    def __init__(
+        self,
+        models: ThingModels,
+        properties: Properties,
+        history: History,
+        senders: Senders,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._models = models
+        self._properties = properties
+        self._history = history
+        self._senders = senders
+        self._now_ms = now_ms
+
+    async def latest(self, device: Device, module: str) -> list[Reported]:
+        """One a property of the default module, or of the named one. Raises ThingModelMissing, StoreUnavailable."""
+        model = await self._model(device)
+        wanted = [one for one in model.validator.properties.values() if _module_of(one) == module]
+        items = await self._properties.get(device, [one.identifier for one in wanted])
+        return [Reported(one, item) for one, item in zip(wanted, items, strict=True)]
+
+    async def values(self, device: Device, identifier: str, span: Span) -> tuple[Sequence[Item], int]:
+        """And the time to go on with, 0 for none. Raises SpanInvalid, StoreUnavailable."""
+        _check(span)
+        found = await self._history.values(device, identifier, span)
+        return found[: span.limit], found[span.limit].time_ms if len(found) > span.limit else 0
+
+    async def events(self, device: Device, identifier: str, kind: str, span: Span) -> tuple[Sequence[EventRow], int]:
+        """The same of events; empty: every one."""
+        _check(span)
+        found = await self._history.events(device, identifier, kind, span)
+        return found[: span.limit], found[span.limit].time_ms if len(found) > span.limit else 0
+
+    async def set(self, device: Device, items: str, qos: int) -> str:
+        """Sends a property set; the id in it. Raises PropertiesInvalid, ThingModelMissing, Fault when no gateway took
+        it. A device that is away and has no persistent session never gets it: the contract's call is asynchronous."""
+        model = await self._model(device)
+        values = _settable(items, model)
+        number = await self._properties.next_id(device)
+        topic = f"/sys/{device.product_key}/{device.device_name}/thing/service/property/set"
+        payload = alink.command(str(number), _SET, values)
+        await self._senders.send([Sending(device, topic, payload, derive(self._now_ms(), f"{topic}/{number}"), qos)])
+        return str(number)
+
+    async def _model(self, device: Device) -> ThingModel:
+        model = (await self._models.get([device.product_key])).get(device.product_key)
+        if model is None or not model.version:
+            raise ThingModelMissing("the product has no published thing model")
+        return model
+
+
+def _module_of(one: Property) -> str:
+    block, colon, _ = one.identifier.partition(":")
+    return block if colon else ""
+
+
+def _check(span: Span) -> None:
+    if not 1 <= span.limit <= MAX_LIMIT:
+        raise SpanInvalid(f"a page has 1 to {MAX_LIMIT} entries")
+    if not 0 <= span.start_ms <= span.end_ms < 1 << 53:
+        raise SpanInvalid("the times are epoch milliseconds, the start not after the end")
+
+
+def _settable(items: str, model: ThingModel) -> dict[str, object]:
+    try:
+        values = orjson.loads(items)
+    except orjson.JSONDecodeError as error:
+        raise PropertiesInvalid("Items is not JSON") from error
+    if not isinstance(values, dict) or not 1 <= len(values) <= MAX_PROPERTIES:
+        raise PropertiesInvalid(f"Items is an object of 1 to {MAX_PROPERTIES} properties")
+    for identifier, value in values.items():
+        known = model.validator.properties.get(identifier)
+        if known is None or not known.writable:
+            raise PropertiesInvalid(f"{identifier[:101]} is no property that can be set")
+        if model.strictness is not Strictness.NONE and (code := model.validator.value(identifier, value)):
+            raise PropertiesInvalid(f"{WHY[code]}: {identifier}")
+    return values

@@ -1,0 +1,260 @@
+"""Posts of devices, from the bus to what they leave behind.
+
+    judge each message ── latest values (Redis, fenced by epoch and sequence)
+                      ├── history (PostgreSQL, one row a post or event)
+                      ├── thing.data (the bus; ids derived from the message's, so a repeat repeats them)
+                      └── replies, once all of that is stored
+
+The batch comes again when a store is away, and every step may be repeated.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from thinghub.common.errors import Fault
+from thinghub.device_protocol import alink
+from thinghub.device_protocol.codes import Alink
+from thinghub.device_protocol.message_ids import derive
+from thinghub.device_protocol.records import Message
+from thinghub.shadow.domain import thing_bodies as bodies
+from thinghub.shadow.domain.thing_models import ThingModel
+from thinghub.shadow.domain.thing_posts import SUCCESS, Item, Post, PostReader, writable
+from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.things import (
+    EventRow,
+    History,
+    Latest,
+    Properties,
+    PropertyRow,
+    Senders,
+    Sending,
+    ThingData,
+)
+from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
+from thinghub.shadow.service.thing_observation import Tally, ThingObservation
+
+log = logging.getLogger("thinghub.shadow.things")
+_PREFIX_LEVELS = 4  # "", sys, product key, device name
+_EVENT, _POST = "thing/event/", "/post"
+_SET_REPLY = "thing/service/property/set_reply"
+
+Arrived = tuple[str, Message]
+"""Origin gateway and message."""
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What a batch leaves behind."""
+
+    latest: dict[Device, Latest] = field(default_factory=dict)
+    posts: list[PropertyRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    data: list[Message] = field(default_factory=list)
+    replies: list[Sending] = field(default_factory=list)
+    tally: Tally[str] = field(default_factory=Tally)
+
+
+class Things:
+    def __init__(
+        self,
+        models: ThingModels,
+        iot_ids: IotIds,
+        properties: Properties,
+        history: History,
+        data: ThingData,
+        senders: Senders,
+        observation: ThingObservation,
+    ) -> None:
+        self._models = models
+        self._iot_ids = iot_ids
+        self._properties = properties
+        self._history = history
+        self._data = data
+        self._senders = senders
+        self._observation = observation
+
+    async def handle(self, batch: Sequence[Arrived]) -> None:
+        """Returns when every effect is stored. Raises Fault: the batch has to come again."""
+        mine = [one for one in batch if _is_read(_below(one[1].topic))]
+        if not mine:
+            return
+        models = await self._models.get({message.product_key for _, message in mine})
+        iot_ids = await self._iot_ids.get({Device(one.product_key, one.device_name) for _, one in mine})
+        effects = _Effects()
+        for origin, message in mine:
+            device = Device(message.product_key, message.device_name)
+            model, iot_id = models.get(message.product_key), iot_ids.get(device)
+            if model is None or iot_id is None:
+                effects.tally["unknown_device"] += 1
+                continue
+            _Judged(effects, origin, message, device, model, iot_id).judge()
+        await self._store(effects)
+        self._observation.posts(effects.tally)
+        await self._reply(effects.replies)
+
+    async def _store(self, effects: _Effects) -> None:
+        # Both are waited for, so that nothing of this batch runs on when it comes again.
+        results = await asyncio.gather(
+            self._properties.put(list(effects.latest.values())),
+            self._history.add(effects.posts, effects.events),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        if effects.data:
+            await self._data.publish(effects.data)
+
+    async def _reply(self, replies: Sequence[Sending]) -> None:
+        """A reply that no gateway takes is lost: the device asks again."""
+        if not replies:
+            return
+        try:
+            self._observation.replies(await self._senders.send(replies))
+        except Fault as fault:
+            log.warning("%d replies were not sent: %s", len(replies), fault.message)
+            self._observation.replies({"unavailable": len(replies)})
+
+
+@dataclass(slots=True)
+class _Judged:
+    """One message on its way into the effects."""
+
+    effects: _Effects
+    origin: str
+    message: Message
+    device: Device
+    model: ThingModel
+    iot_id: str
+
+    def judge(self) -> None:
+        below = _below(self.message.topic)
+        if below == _SET_REPLY:
+            return self._answer()
+        method = below.replace("/", ".")
+        try:
+            request = alink.parse_request(self.message.payload)
+        except alink.AlinkError as error:
+            self.effects.tally["malformed"] += 1
+            return self._send(alink.unreadable(Alink.REQUEST_ERROR, f"request error: {error}"))
+        what = below[len(_EVENT) : -len(_POST)]
+        post = PostReader(self.model, self.message.received_ms).read(what, request.params)
+        if post is None:
+            return None
+        if post.code == Alink.SUCCESS:
+            self._keep(post, request.id)
+        self.effects.tally[_outcome(post)] += 1
+        if request.ack:
+            self._send(alink.reply(request, post.code, post.message, method=method))
+        return None
+
+    def _keep(self, post: Post, request_id: str) -> None:
+        message = self.message
+        if post.items:
+            self._keep_latest(post)
+            if self.model.stored:
+                row = PropertyRow(self.device, message.received_ms, message.id, post.items)
+                self.effects.posts.append(row)
+        self.effects.data.extend(self._data(post, request_id))
+        if self.model.stored:
+            self.effects.events.extend(self._event_rows(post))
+
+    def _keep_latest(self, post: Post) -> None:
+        place = (self.message.epoch, self.message.sequence)
+        newest = {one: max(values, key=lambda item: item.time_ms) for one, values in post.items.items()}
+        earlier = self.effects.latest.get(self.device)
+        if earlier is not None:
+            # In one partition a device's messages are in order; one that comes a second time is not newer.
+            if place <= earlier.place and place != (0, 0):
+                return
+            newest = {**earlier.items, **newest}
+        self.effects.latest[self.device] = Latest(self.device, place, self._of_the_model(newest))
+
+    def _of_the_model(self, items: dict[str, Item]) -> dict[str, Item]:
+        """What a product without validation takes may have any name; what is kept for ever is bounded by the model."""
+        known = self.model.validator.properties
+        return {identifier: item for identifier, item in items.items() if identifier in known}
+
+    def _event_rows(self, post: Post) -> Iterator[EventRow]:
+        for number, one in enumerate(post.events):
+            yield EventRow(
+                self.device,
+                self.message.received_ms,
+                derive(self.message.id, f"event/{number}"),
+                one.time_ms,
+                one.event.identifier,
+                one.event.name,
+                one.event.type,
+                bodies.text_of(one.value),
+            )
+
+    def _data(self, post: Post, request_id: str) -> Iterator[Message]:
+        identity = self._identity()
+        received_ms = self.message.received_ms
+        moments = bodies.moments(post) or ([{}] if post.failed else [])
+        for number, items in enumerate(moments):
+            failed = {} if number else post.failed
+            body = bodies.property_body(identity, received_ms, request_id, items, failed, self.model.device_type)
+            yield self._derived(f"property/{number}", bodies.property_topic(*self.device), body)
+        for number, occurred in enumerate(post.events):
+            topic = bodies.event_topic(*self.device, occurred.event.identifier)
+            yield self._derived(f"event/{number}", topic, bodies.event_body(identity, received_ms, occurred))
+
+    def _answer(self) -> None:
+        """The device's answer to a property set."""
+        try:
+            answer = alink.parse_answer(self.message.payload)
+        except alink.AlinkError:
+            self.effects.tally["malformed"] += 1
+            return
+        asked = self.message.topic.removesuffix(alink.REPLY)
+        data = answer.data if writable(answer.data) else None
+        body = bodies.reply_body(
+            self._identity(), self.message.received_ms, answer.id, answer.code, answer.message or SUCCESS, asked, data
+        )
+        self.effects.data.append(self._derived("downlink reply", bodies.reply_topic(*self.device), body))
+        self.effects.tally["downlink_reply"] += 1
+
+    def _identity(self) -> dict[str, str]:
+        return {"iotId": self.iot_id, "productKey": self.device.product_key, "deviceName": self.device.device_name}
+
+    def _derived(self, stage: str, topic: str, body: bytes) -> Message:
+        message = self.message
+        return Message(
+            id=derive(message.id, f"thing.data/{stage}"),
+            product_key=message.product_key,
+            device_name=message.device_name,
+            topic=topic,
+            payload=body,
+            received_ms=message.received_ms,
+            hops=message.hops,
+            qos=message.qos,
+            traceparent=message.traceparent,
+        )
+
+    def _send(self, payload: bytes) -> None:
+        message = self.message
+        reply_id = derive(message.id, "thing reply")
+        topic = message.topic + alink.REPLY
+        sending = Sending(self.device, topic, payload, reply_id, min(message.qos, 1), self.origin, message.handle)
+        self.effects.replies.append(sending)
+
+
+def _below(topic: str) -> str:
+    """The topic below `/sys/{pk}/{dn}/`."""
+    levels = topic.split("/", _PREFIX_LEVELS)
+    return levels[-1] if len(levels) > _PREFIX_LEVELS and levels[1] == "sys" else ""
+
+
+def _is_read(below: str) -> bool:
+    if below == _SET_REPLY:
+        return True
+    return below.startswith(_EVENT) and below.endswith(_POST) and len(below) > len(_EVENT) + len(_POST)
+
+
+def _outcome(post: Post) -> str:
+    if post.code != Alink.SUCCESS:
+        return f"refused_{post.code}"
+    return "partly" if post.failed else "stored"

@@ -1,0 +1,106 @@
+"""Latest values on real Redis servers, history on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from thinghub.common.health import Health
+from thinghub.common.postgres import Postgres
+from thinghub.common.redis import Redis
+from thinghub.shadow.adapters.postgres_history import DAY_MS, PostgresHistory
+from thinghub.shadow.adapters.redis_properties import RedisProperties
+from thinghub.shadow.domain.thing_posts import Item
+from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.things import EventRow, Latest, PropertyRow, Span
+
+DEVICE, OTHER = Device("pk", "dev1"), Device("pk", "dev2")
+NOW = 1_700_000_000_000
+EVERY = Span(0, 1 << 50, 10, True)
+
+
+def latest(epoch: int, sequence: int, **values: object) -> Latest:
+    return Latest(DEVICE, (epoch, sequence), {name: Item(value, NOW) for name, value in values.items()})
+
+
+async def test_newer_values_are_kept_and_older_places_write_nothing(redis: Redis) -> None:
+    store = RedisProperties(redis)
+    await store.put([latest(5, 3, a=1, b="x")])
+    for epoch, sequence in ((5, 3), (5, 2), (4, 9)):
+        await store.put([latest(epoch, sequence, a=99, c=99)])
+    assert await store.get(DEVICE, ["a", "b", "c"]) == [Item(1, NOW), Item("x", NOW), None]
+    await store.put([latest(5, 4, a=2), Latest(OTHER, (1, 1), {"a": Item(7, 1)})])
+    await store.put([latest(6, 1, c=[1])])
+    assert await store.get(DEVICE, ["a", "b", "c"]) == [Item(2, NOW), Item("x", NOW), Item([1], NOW)]
+    assert await store.get(OTHER, ["a"]) == [Item(7, 1)]
+
+
+async def test_what_the_platform_itself_writes_is_not_fenced(redis: Redis) -> None:
+    store = RedisProperties(redis)
+    await store.put([latest(5, 3, a=1)])
+    await store.put([latest(0, 0, a=2)])
+    assert await store.get(DEVICE, ["a"]) == [Item(2, NOW)]
+    await store.put([latest(5, 2, a=3)])
+    assert await store.get(DEVICE, ["a"]) == [Item(2, NOW)]
+
+
+async def test_ids_of_commands_rise_by_device(redis: Redis) -> None:
+    store = RedisProperties(redis)
+    assert [await store.next_id(DEVICE) for _ in range(3)] == [1, 2, 3]
+    assert await store.next_id(OTHER) == 1
+
+
+@pytest.fixture
+async def postgres(postgres_dsn: str, prefix: str) -> AsyncIterator[Postgres]:
+    opened = Postgres.open(postgres_dsn, "things_" + prefix.strip("."), migrations="thinghub.shadow.migrations")
+    component = Health().component("shadow", "postgres")
+    watch = asyncio.create_task(opened.watch(component))
+    while not component.is_ok:
+        await asyncio.sleep(0.02)
+    yield opened
+    watch.cancel()
+    await opened.close()
+
+
+def row(number: int, value: object, received_ms: int = NOW) -> PropertyRow:
+    return PropertyRow(DEVICE, received_ms, number, {"a": [Item(value, received_ms + number)], "b": [Item("\0", NOW)]})
+
+
+async def test_history_is_written_once_and_read_by_time(postgres: Postgres) -> None:
+    history = PostgresHistory(postgres, 30, lambda: NOW)
+    rows = [row(number, number * 10) for number in range(1, 5)]
+    await asyncio.gather(history.add(rows, []), history.add(rows, []))
+    found = await history.values(DEVICE, "a", EVERY)
+    assert [one.value for one in found] == [10, 20, 30, 40]
+    assert [one.value for one in await history.values(DEVICE, "a", Span(NOW + 2, NOW + 3, 10, False))] == [30, 20]
+    assert len(await history.values(DEVICE, "a", Span(0, 1 << 50, 2, True))) == 3
+    assert await history.values(DEVICE, "c", EVERY) == []
+    assert await history.values(OTHER, "a", EVERY) == []
+    assert (await history.values(DEVICE, "b", EVERY))[0].value == "\0"
+
+
+async def test_events_are_found_by_name_and_type(postgres: Postgres) -> None:
+    history = PostgresHistory(postgres, 30, lambda: NOW)
+    events = [
+        EventRow(DEVICE, NOW, number, NOW + number, name, name.title(), kind, "{}")
+        for number, (name, kind) in enumerate((("alarm", "alert"), ("news", "info"), ("alarm", "alert")))
+    ]
+    await history.add([], events)
+    assert await history.events(DEVICE, "", "", EVERY) == events
+    assert await history.events(DEVICE, "alarm", "", EVERY) == [events[0], events[2]]
+    assert await history.events(DEVICE, "", "info", EVERY) == [events[1]]
+
+
+async def test_partitions_are_made_ahead_and_dropped_past_retention(postgres: Postgres) -> None:
+    now = NOW
+    history = PostgresHistory(postgres, 2, lambda: now)
+    await history.turn()
+    await history.add([row(1, 1)], [])
+    # Past retention already: there is no partition to be made for it.
+    await history.add([row(2, 2, NOW - 5 * DAY_MS)], [])
+    assert [one.value for one in await history.values(DEVICE, "a", EVERY)] == [1]
+    now = NOW + 3 * DAY_MS
+    await history.turn()
+    assert await history.values(DEVICE, "a", EVERY) == []
+    await history.add([row(3, 3, now)], [])
+    assert [one.value for one in await history.values(DEVICE, "a", EVERY)] == [3]
