@@ -1,12 +1,16 @@
 """What a fleet does every day beside its messages: registration in batches, time, tags, broadcast."""
 
 import asyncio
+import base64
 import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.integration.flows.steps import connected, new_device, new_product, until_status
 from tests.support.identity import Identity
+from tests.support.openapi import ApiRefused
 from tests.support.platform import Platform
 
 
@@ -85,9 +89,58 @@ async def tags_by_device_and_by_caller(platform: Platform) -> None:
     assert props == {"serial": "17"}
 
 
+async def an_automatic_topic_is_delivered_once_though_filters_match_as_well(platform: Platform) -> None:
+    api = platform.api()
+    identity = await new_device(api, await new_product(api))
+    name = f"{identity.product_key}/{identity.device_name}"
+    async with await connected(platform, identity) as device:
+        filters = (f"/sys/{name}/rrpc/request/+", f"/sys/{name}/#", f"/ext/ntp/{name}/response", f"/ext/ntp/{name}/+")
+        assert await device.subscribe(*filters) == (1, 1, 1, 1)
+        late = await api.call(
+            "RRpc",
+            ProductKey=identity.product_key,
+            DeviceName=identity.device_name,
+            RequestBase64Byte=base64.b64encode(b"once").decode(),
+            Timeout=1000,
+        )
+        assert late["RrpcCode"] == "TIMEOUT"
+        device.publish(f"/ext/ntp/{name}/request", b'{"deviceSendTime":"1"}')
+        topics = [(await device.receive()).topic for _ in range(2)]
+        assert topics[0].startswith(f"/sys/{name}/rrpc/request/")
+        assert topics[1] == f"/ext/ntp/{name}/response"
+        await asyncio.sleep(0.3)
+        assert device.inbox.empty()
+
+
+async def a_broadcast_reaches_all_online_devices_or_the_subscribers(platform: Platform) -> None:
+    api = platform.api()
+    product_key = await new_product(api)
+    first, second = await new_device(api, product_key), await new_device(api, product_key)
+    topic = f"/broadcast/{product_key}/news"
+    content = base64.b64encode(b"hello all").decode()
+    async with await connected(platform, first) as near, await connected(platform, second) as far:
+        sent = await api.ok("PubBroadcast", ProductKey=product_key, MessageContent=content)
+        for device in (near, far):
+            got = await device.receive()
+            own = f"/sys/{product_key}/{device.identity.device_name}/broadcast/request/{sent['MessageId']}"
+            assert (got.topic, got.payload, got.qos) == (own, b"hello all", 0)
+        with pytest.raises(ApiRefused) as refused:
+            await api.call("PubBroadcast", ProductKey=product_key, MessageContent=content)
+        assert refused.value.code == "Throttling.Api"
+        assert await near.subscribe(topic) == (1,)
+        body = {"ProductKey": product_key, "TopicFullName": topic, "MessageContent": content}
+        answer = (await api.rest("POST", "/v1/broadcasts", json=body)).json()
+        assert (answer["Sent"], answer["NoSubscriber"], answer["Failed"]) == (1, 1, 0)
+        assert (await near.receive()).topic == topic
+        await asyncio.sleep(0.2)
+        assert far.inbox.empty()
+
+
 FLOWS = (
     a_batch_of_devices_is_registered_and_connects,
     imported_devices_connect_with_the_secrets_they_had,
     a_device_is_told_the_time,
     tags_by_device_and_by_caller,
+    an_automatic_topic_is_delivered_once_though_filters_match_as_well,
+    a_broadcast_reaches_all_online_devices_or_the_subscribers,
 )

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from thinghubpb.device.v1 import device_pb2 as thinghubpb_dot_device_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#thinghubpb/gateway/v1/gateway.proto\x12\x15thinghubpb.gateway.v1\x1a!thinghubpb/device/v1/device.proto\"\xab\x01\n\x08\x44ownlink\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0b\n\x03qos\x18\x04 \x01(\r\x12\x12\n\nmessage_id\x18\x05 \x01(\x03\x12\x0e\n\x06origin\x18\x06 \x01(\t\x12\x0e\n\x06handle\x18\x07 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x03\"g\n\x0e\x44\x65liverRequest\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.thinghubpb.gateway.v1.Downlink\x12\x11\n\tforwarded\x18\x02 \x01(\x08\x12\x0f\n\x07wait_ms\x18\x03 \x01(\x03\"F\n\x0f\x44\x65liverResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.thinghubpb.gateway.v1.Delivery\"O\n\x08\x44\x65livery\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.thinghubpb.gateway.v1.Outcome\"\x87\x01\n\x0eRequestRequest\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x03\x12\x11\n\tforwarded\x18\x05 \x01(\x08\"\xea\x01\n\x0fRequestResponse\x12\x39\n\x04\x63ode\x18\x01 \x01(\x0e\x32+.thinghubpb.gateway.v1.RequestResponse.Code\x12\x12\n\nmessage_id\x18\x02 \x01(\x03\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"w\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ODE_SUCCESS\x10\x01\x12\x10\n\x0c\x43ODE_TIMEOUT\x10\x02\x12\x10\n\x0c\x43ODE_OFFLINE\x10\x03\x12\x11\n\rCODE_HALFCONN\x10\x04\x12\x10\n\x0c\x43ODE_UNKNOWN\x10\x05\"T\n\x0bKickRequest\x12\x32\n\x07targets\x18\x01 \x03(\x0b\x32!.thinghubpb.gateway.v1.KickTarget\x12\x11\n\tforwarded\x18\x02 \x01(\x08\"t\n\nKickTarget\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x11\n\tmax_epoch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x62\x61r_seconds\x18\x04 \x01(\x05\"B\n\x0cKickResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.thinghubpb.gateway.v1.KickResult\"\x1c\n\nKickResult\x12\x0e\n\x06kicked\x18\x01 \x01(\x08\"E\n\x12GetSessionsRequest\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\"G\n\x13GetSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.gateway.v1.Session\"\x9f\x01\n\x07Session\x12\x0e\n\x06online\x18\x01 \x01(\x08\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x17\n\x0fgateway_address\x18\x03 \x01(\t\x12\x0e\n\x06handle\x18\x04 \x01(\x04\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\r\n\x05\x63lean\x18\x06 \x01(\x08\x12\x14\n\x0c\x63onnected_ms\x18\x07 \x01(\x03\x12\x16\n\x0e\x63lient_address\x18\x08 \x01(\t\"J\n\x0eRespondRequest\x12\x38\n\tresponses\x18\x01 \x03(\x0b\x32%.thinghubpb.gateway.v1.DeviceResponse\"e\n\x0e\x44\x65viceResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12.\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"\x11\n\x0fRespondResponse*\xcd\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_DELIVERED\x10\x01\x12\x10\n\x0cOUTCOME_SENT\x10\x02\x12\x12\n\x0eOUTCOME_QUEUED\x10\x03\x12\x19\n\x15OUTCOME_NO_SUBSCRIBER\x10\x04\x12\x13\n\x0fOUTCOME_OFFLINE\x10\x05\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x06\x12\x13\n\x0fOUTCOME_EXPIRED\x10\x07\x12\x12\n\x0eOUTCOME_FAILED\x10\x08\x32\xd5\x03\n\x0eGatewayService\x12X\n\x07\x44\x65liver\x12%.thinghubpb.gateway.v1.DeliverRequest\x1a&.thinghubpb.gateway.v1.DeliverResponse\x12X\n\x07Request\x12%.thinghubpb.gateway.v1.RequestRequest\x1a&.thinghubpb.gateway.v1.RequestResponse\x12O\n\x04Kick\x12\".thinghubpb.gateway.v1.KickRequest\x1a#.thinghubpb.gateway.v1.KickResponse\x12\x64\n\x0bGetSessions\x12).thinghubpb.gateway.v1.GetSessionsRequest\x1a*.thinghubpb.gateway.v1.GetSessionsResponse\x12X\n\x07Respond\x12%.thinghubpb.gateway.v1.RespondRequest\x1a&.thinghubpb.gateway.v1.RespondResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#thinghubpb/gateway/v1/gateway.proto\x12\x15thinghubpb.gateway.v1\x1a!thinghubpb/device/v1/device.proto\"\xab\x01\n\x08\x44ownlink\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0b\n\x03qos\x18\x04 \x01(\r\x12\x12\n\nmessage_id\x18\x05 \x01(\x03\x12\x0e\n\x06origin\x18\x06 \x01(\t\x12\x0e\n\x06handle\x18\x07 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x08 \x01(\x03\"g\n\x0e\x44\x65liverRequest\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.thinghubpb.gateway.v1.Downlink\x12\x11\n\tforwarded\x18\x02 \x01(\x08\x12\x0f\n\x07wait_ms\x18\x03 \x01(\x03\"F\n\x0f\x44\x65liverResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.thinghubpb.gateway.v1.Delivery\"O\n\x08\x44\x65livery\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.thinghubpb.gateway.v1.Outcome\"n\n\x10\x42roadcastRequest\x12\x13\n\x0bproduct_key\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x12\n\nmessage_id\x18\x04 \x01(\x03\x12\x11\n\tforwarded\x18\x05 \x01(\x08\"]\n\x11\x42roadcastResponse\x12\x0c\n\x04sent\x18\x01 \x01(\x03\x12\x15\n\rno_subscriber\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\"\x87\x01\n\x0eRequestRequest\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x03\x12\x11\n\tforwarded\x18\x05 \x01(\x08\"\xea\x01\n\x0fRequestResponse\x12\x39\n\x04\x63ode\x18\x01 \x01(\x0e\x32+.thinghubpb.gateway.v1.RequestResponse.Code\x12\x12\n\nmessage_id\x18\x02 \x01(\x03\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"w\n\x04\x43ode\x12\x14\n\x10\x43ODE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43ODE_SUCCESS\x10\x01\x12\x10\n\x0c\x43ODE_TIMEOUT\x10\x02\x12\x10\n\x0c\x43ODE_OFFLINE\x10\x03\x12\x11\n\rCODE_HALFCONN\x10\x04\x12\x10\n\x0c\x43ODE_UNKNOWN\x10\x05\"T\n\x0bKickRequest\x12\x32\n\x07targets\x18\x01 \x03(\x0b\x32!.thinghubpb.gateway.v1.KickTarget\x12\x11\n\tforwarded\x18\x02 \x01(\x08\"t\n\nKickTarget\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x11\n\tmax_epoch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x62\x61r_seconds\x18\x04 \x01(\x05\"B\n\x0cKickResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.thinghubpb.gateway.v1.KickResult\"\x1c\n\nKickResult\x12\x0e\n\x06kicked\x18\x01 \x01(\x08\"E\n\x12GetSessionsRequest\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\"G\n\x13GetSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.gateway.v1.Session\"\x9f\x01\n\x07Session\x12\x0e\n\x06online\x18\x01 \x01(\x08\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\x17\n\x0fgateway_address\x18\x03 \x01(\t\x12\x0e\n\x06handle\x18\x04 \x01(\x04\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\r\n\x05\x63lean\x18\x06 \x01(\x08\x12\x14\n\x0c\x63onnected_ms\x18\x07 \x01(\x03\x12\x16\n\x0e\x63lient_address\x18\x08 \x01(\t\"J\n\x0eRespondRequest\x12\x38\n\tresponses\x18\x01 \x03(\x0b\x32%.thinghubpb.gateway.v1.DeviceResponse\"e\n\x0e\x44\x65viceResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\x03\x12.\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"\x11\n\x0fRespondResponse*\xcd\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_DELIVERED\x10\x01\x12\x10\n\x0cOUTCOME_SENT\x10\x02\x12\x12\n\x0eOUTCOME_QUEUED\x10\x03\x12\x19\n\x15OUTCOME_NO_SUBSCRIBER\x10\x04\x12\x13\n\x0fOUTCOME_OFFLINE\x10\x05\x12\x13\n\x0fOUTCOME_TIMEOUT\x10\x06\x12\x13\n\x0fOUTCOME_EXPIRED\x10\x07\x12\x12\n\x0eOUTCOME_FAILED\x10\x08\x32\xb5\x04\n\x0eGatewayService\x12X\n\x07\x44\x65liver\x12%.thinghubpb.gateway.v1.DeliverRequest\x1a&.thinghubpb.gateway.v1.DeliverResponse\x12X\n\x07Request\x12%.thinghubpb.gateway.v1.RequestRequest\x1a&.thinghubpb.gateway.v1.RequestResponse\x12^\n\tBroadcast\x12\'.thinghubpb.gateway.v1.BroadcastRequest\x1a(.thinghubpb.gateway.v1.BroadcastResponse\x12O\n\x04Kick\x12\".thinghubpb.gateway.v1.KickRequest\x1a#.thinghubpb.gateway.v1.KickResponse\x12\x64\n\x0bGetSessions\x12).thinghubpb.gateway.v1.GetSessionsRequest\x1a*.thinghubpb.gateway.v1.GetSessionsResponse\x12X\n\x07Respond\x12%.thinghubpb.gateway.v1.RespondRequest\x1a&.thinghubpb.gateway.v1.RespondResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'thinghubpb.gateway.v1.gateway_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=1711
-  _globals['_OUTCOME']._serialized_end=1916
+  _globals['_OUTCOME']._serialized_start=1918
+  _globals['_OUTCOME']._serialized_end=2123
   _globals['_DOWNLINK']._serialized_start=98
   _globals['_DOWNLINK']._serialized_end=269
   _globals['_DELIVERREQUEST']._serialized_start=271
@@ -42,32 +42,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERRESPONSE']._serialized_end=446
   _globals['_DELIVERY']._serialized_start=448
   _globals['_DELIVERY']._serialized_end=527
-  _globals['_REQUESTREQUEST']._serialized_start=530
-  _globals['_REQUESTREQUEST']._serialized_end=665
-  _globals['_REQUESTRESPONSE']._serialized_start=668
-  _globals['_REQUESTRESPONSE']._serialized_end=902
-  _globals['_REQUESTRESPONSE_CODE']._serialized_start=783
-  _globals['_REQUESTRESPONSE_CODE']._serialized_end=902
-  _globals['_KICKREQUEST']._serialized_start=904
-  _globals['_KICKREQUEST']._serialized_end=988
-  _globals['_KICKTARGET']._serialized_start=990
-  _globals['_KICKTARGET']._serialized_end=1106
-  _globals['_KICKRESPONSE']._serialized_start=1108
-  _globals['_KICKRESPONSE']._serialized_end=1174
-  _globals['_KICKRESULT']._serialized_start=1176
-  _globals['_KICKRESULT']._serialized_end=1204
-  _globals['_GETSESSIONSREQUEST']._serialized_start=1206
-  _globals['_GETSESSIONSREQUEST']._serialized_end=1275
-  _globals['_GETSESSIONSRESPONSE']._serialized_start=1277
-  _globals['_GETSESSIONSRESPONSE']._serialized_end=1348
-  _globals['_SESSION']._serialized_start=1351
-  _globals['_SESSION']._serialized_end=1510
-  _globals['_RESPONDREQUEST']._serialized_start=1512
-  _globals['_RESPONDREQUEST']._serialized_end=1586
-  _globals['_DEVICERESPONSE']._serialized_start=1588
-  _globals['_DEVICERESPONSE']._serialized_end=1689
-  _globals['_RESPONDRESPONSE']._serialized_start=1691
-  _globals['_RESPONDRESPONSE']._serialized_end=1708
-  _globals['_GATEWAYSERVICE']._serialized_start=1919
-  _globals['_GATEWAYSERVICE']._serialized_end=2388
+  _globals['_BROADCASTREQUEST']._serialized_start=529
+  _globals['_BROADCASTREQUEST']._serialized_end=639
+  _globals['_BROADCASTRESPONSE']._serialized_start=641
+  _globals['_BROADCASTRESPONSE']._serialized_end=734
+  _globals['_REQUESTREQUEST']._serialized_start=737
+  _globals['_REQUESTREQUEST']._serialized_end=872
+  _globals['_REQUESTRESPONSE']._serialized_start=875
+  _globals['_REQUESTRESPONSE']._serialized_end=1109
+  _globals['_REQUESTRESPONSE_CODE']._serialized_start=990
+  _globals['_REQUESTRESPONSE_CODE']._serialized_end=1109
+  _globals['_KICKREQUEST']._serialized_start=1111
+  _globals['_KICKREQUEST']._serialized_end=1195
+  _globals['_KICKTARGET']._serialized_start=1197
+  _globals['_KICKTARGET']._serialized_end=1313
+  _globals['_KICKRESPONSE']._serialized_start=1315
+  _globals['_KICKRESPONSE']._serialized_end=1381
+  _globals['_KICKRESULT']._serialized_start=1383
+  _globals['_KICKRESULT']._serialized_end=1411
+  _globals['_GETSESSIONSREQUEST']._serialized_start=1413
+  _globals['_GETSESSIONSREQUEST']._serialized_end=1482
+  _globals['_GETSESSIONSRESPONSE']._serialized_start=1484
+  _globals['_GETSESSIONSRESPONSE']._serialized_end=1555
+  _globals['_SESSION']._serialized_start=1558
+  _globals['_SESSION']._serialized_end=1717
+  _globals['_RESPONDREQUEST']._serialized_start=1719
+  _globals['_RESPONDREQUEST']._serialized_end=1793
+  _globals['_DEVICERESPONSE']._serialized_start=1795
+  _globals['_DEVICERESPONSE']._serialized_end=1896
+  _globals['_RESPONDRESPONSE']._serialized_start=1898
+  _globals['_RESPONDRESPONSE']._serialized_end=1915
+  _globals['_GATEWAYSERVICE']._serialized_start=2126
+  _globals['_GATEWAYSERVICE']._serialized_end=2691
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,11 @@ class GatewayServiceStub:
                 request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestResponse.FromString,
                 _registered_method=True)
+        self.Broadcast = channel.unary_unary(
+                '/thinghubpb.gateway.v1.GatewayService/Broadcast',
+                request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastResponse.FromString,
+                _registered_method=True)
         self.Kick = channel.unary_unary(
                 '/thinghubpb.gateway.v1.GatewayService/Kick',
                 request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.KickRequest.SerializeToString,
@@ -77,6 +82,13 @@ class GatewayServiceServicer:
 
     def Request(self, request, context):
         """RRPC: sends one request and waits for the device's response.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Broadcast(self, request, context):
+        """QoS 0 to every online device of a product, or to those of them that subscribed to a topic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +127,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.Request,
                     request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestRequest.FromString,
                     response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestResponse.SerializeToString,
+            ),
+            'Broadcast': grpc.unary_unary_rpc_method_handler(
+                    servicer.Broadcast,
+                    request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastRequest.FromString,
+                    response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastResponse.SerializeToString,
             ),
             'Kick': grpc.unary_unary_rpc_method_handler(
                     servicer.Kick,
@@ -188,6 +205,33 @@ class GatewayService:
             '/thinghubpb.gateway.v1.GatewayService/Request',
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestRequest.SerializeToString,
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Broadcast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.gateway.v1.GatewayService/Broadcast',
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastRequest.SerializeToString,
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.BroadcastResponse.FromString,
             options,
             channel_credentials,
             insecure,

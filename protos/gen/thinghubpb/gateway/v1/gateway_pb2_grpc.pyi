@@ -39,6 +39,8 @@ class GatewayServiceStub:
     """Sends messages to devices and says of each what became of it."""
     Request: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.RequestRequest, _gateway_pb2.RequestResponse]
     """RRPC: sends one request and waits for the device's response."""
+    Broadcast: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.BroadcastRequest, _gateway_pb2.BroadcastResponse]
+    """QoS 0 to every online device of a product, or to those of them that subscribed to a topic."""
     Kick: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.KickRequest, _gateway_pb2.KickResponse]
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]
@@ -57,6 +59,8 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     """Sends messages to devices and says of each what became of it."""
     Request: _aio.UnaryUnaryMultiCallable[_gateway_pb2.RequestRequest, _gateway_pb2.RequestResponse]  # type: ignore[assignment]
     """RRPC: sends one request and waits for the device's response."""
+    Broadcast: _aio.UnaryUnaryMultiCallable[_gateway_pb2.BroadcastRequest, _gateway_pb2.BroadcastResponse]  # type: ignore[assignment]
+    """QoS 0 to every online device of a product, or to those of them that subscribed to a topic."""
     Kick: _aio.UnaryUnaryMultiCallable[_gateway_pb2.KickRequest, _gateway_pb2.KickResponse]  # type: ignore[assignment]
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]  # type: ignore[assignment]
@@ -84,6 +88,14 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.RequestResponse, _abc.Awaitable[_gateway_pb2.RequestResponse]]:
         """RRPC: sends one request and waits for the device's response."""
+
+    @_abc_1.abstractmethod
+    def Broadcast(
+        self,
+        request: _gateway_pb2.BroadcastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.BroadcastResponse, _abc.Awaitable[_gateway_pb2.BroadcastResponse]]:
+        """QoS 0 to every online device of a product, or to those of them that subscribed to a topic."""
 
     @_abc_1.abstractmethod
     def Kick(

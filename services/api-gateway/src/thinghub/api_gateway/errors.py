@@ -36,6 +36,7 @@ CODES: Mapping[str, int] = {
     "RequestBodyTooLarge": 413,
     "UnsupportedMediaType": 415,
     "Throttling.Api": 429,
+    "Throttling.Api": 429,
     SERVICE_UNAVAILABLE: 503,
     # Kind B: common
     SYSTEM_EXCEPTION: 502,
@@ -242,6 +243,8 @@ REASONS: Mapping[str, str] = {
     "shadow_too_many_desired": "iot.messagebroker.TooManyElementInDesire",
     # connection-gateway and shadow
     "device_invalid": "InvalidParameter",
+    "broadcast_invalid": "iot.messagebroker.InvalidFormattedTopicName",
+    "broadcast_too_often": "Throttling.Api",
     # ota
     "ota_request_invalid": "InvalidParameter",
     "ota_unsupported": "iot.ota.UnsupportedUpgrade",

@@ -18,6 +18,7 @@ from thinghub.api_gateway.domain.ota import (
 from thinghub.api_gateway.domain.values import (
     AccessKey,
     Application,
+    Broadcast,
     Caller,
     Device,
     DeviceCounts,
@@ -35,6 +36,7 @@ from thinghub.api_gateway.domain.values import (
     Product,
     PropertyStatus,
     PropertyValue,
+    Reached,
     RefusedDevice,
     Reply,
     Role,
@@ -189,6 +191,8 @@ class Gateways(Protocol):
         """One a message, in order; waits so long for a QoS 1 acknowledgement."""
 
     async def request(self, device: DeviceId, payload: bytes, topic: str, timeout_ms: int) -> Reply: ...
+    async def broadcast(self, broadcast: Broadcast) -> Reached: ...
+
     async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
         """One a device, in order."""
 

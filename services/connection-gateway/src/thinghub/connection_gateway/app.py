@@ -33,6 +33,7 @@ from thinghub.connection_gateway.adapters.metrics import event_counter, watch_qu
 from thinghub.connection_gateway.adapters.peers import GrpcPeers
 from thinghub.connection_gateway.adapters.presence import Presence
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
+from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
 from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource
 from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
 from thinghub.connection_gateway.adapters.watches import leased_worker, watch, watch_worker
@@ -41,6 +42,7 @@ from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.entrypoints.control import Control
 from thinghub.connection_gateway.entrypoints.events import Pump
 from thinghub.connection_gateway.entrypoints.rpc import GatewayRpc
+from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
@@ -202,7 +204,18 @@ class Gateway:
         )
         self.ntp = Ntp(self.pushes, now_ms, count)
         self.pump = Pump(core, self.connects, self.closing, self.pushes, self.requests, self.ntp, self.records)
-        self.rpc = GatewayRpc(self.delivery, self.requests, self.kicks, self.lookup, count)
+        self.broadcasts = Broadcasts(
+            incarnation,
+            RedisRoster(redis),
+            self.peers,
+            self.table,
+            self.pushes,
+            settings.broadcast_per_second,
+            settings.broadcast_all_seconds,
+            settings.broadcast_topic_seconds,
+            count,
+        )
+        self.rpc = GatewayRpc(self.delivery, self.requests, self.kicks, self.lookup, self.broadcasts, count)
 
     async def run(self) -> None:
         """Serves until cancelled, then stops in order."""

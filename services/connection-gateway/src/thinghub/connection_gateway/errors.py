@@ -1,6 +1,6 @@
 """Faults of the connection gateway. What became of a message is an outcome, not a fault."""
 
-from thinghub.common.errors import InvalidArgument, Unavailable
+from thinghub.common.errors import InvalidArgument, ResourceExhausted, Unavailable
 
 
 class ClaimsUnavailable(Unavailable):
@@ -19,6 +19,16 @@ class DeviceMissing(InvalidArgument):
     """A message, request or target names no device."""
 
     reason = "device_invalid"
+
+
+class BroadcastTooOften(ResourceExhausted):
+    """The product had a broadcast of this kind a moment ago, or this gateway has too many under way."""
+
+    reason = "broadcast_too_often"
+
+
+class BroadcastInvalid(InvalidArgument):
+    reason = "broadcast_invalid"
 
 
 class WorkerIdLost(Unavailable):

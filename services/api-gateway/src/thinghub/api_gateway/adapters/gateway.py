@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import grpc
 
 from thinghub.api_gateway.adapters.messages import message, value
-from thinghub.api_gateway.domain.values import DeviceId, Downlink, Outcome, Reply, Session
+from thinghub.api_gateway.domain.values import Broadcast, DeviceId, Downlink, Outcome, Reached, Reply, Session
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 from thinghubpb.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 
 GRACE_SECONDS = 2.0
+BROADCAST_SECONDS = 12.0
 
 
 class RpcGateways:
@@ -27,6 +28,11 @@ class RpcGateways:
             device=message(device_pb2.DeviceId, device), payload=payload, topic=topic, timeout_ms=timeout_ms
         )
         return value(Reply, await self._gateways.Request(request, timeout=timeout_ms / 1000 + GRACE_SECONDS))
+
+    async def broadcast(self, broadcast: Broadcast) -> Reached:
+        request = message(pb.BroadcastRequest, broadcast)
+        answer = await self._gateways.Broadcast(request, timeout=BROADCAST_SECONDS)
+        return value(Reached, answer, unreachable=list(answer.unreachable))
 
     async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
         request = pb.GetSessionsRequest(devices=[message(device_pb2.DeviceId, device) for device in devices])

@@ -23,6 +23,15 @@ def device_and_short_name(topic: str, product_key: str) -> tuple[str, str]:
     return levels[2], "/".join(levels[4:])
 
 
+def check_broadcast(topic: str, product_key: str) -> None:
+    """Raises Refused unless it is `/broadcast/{pk}/...` of this product."""
+    levels = topic.split("/")
+    if len(levels) < 4 or levels[:3] != ["", "broadcast", product_key] or not all(levels[1:]):
+        raise _bad(topic, "is not a topic /broadcast/{ProductKey}/...")
+    if any(mark in topic for mark in "+#\0") or len(topic.encode()) > MAX_TOPIC_BYTES:
+        raise _bad(topic, "has a wildcard or is too long")
+
+
 def check_subscribable(topic: str, short_name: str, classes: Iterable[TopicClass]) -> None:
     """Raises Refused unless a class of the product lets its devices subscribe to the topic."""
     for cls in classes:

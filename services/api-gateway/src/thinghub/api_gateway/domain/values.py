@@ -328,6 +328,26 @@ class Downlink:
     ttl_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """`topic` empty: every online device."""
+
+    product_key: str
+    topic: str
+    payload: bytes
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Devices by what became of a broadcast; gateways that did not answer."""
+
+    sent: int
+    no_subscriber: int
+    failed: int
+    unreachable: Sequence[str]
+
+
 class ReplyCode(IntEnum):
     UNSPECIFIED = 0
     SUCCESS = 1

@@ -2,6 +2,7 @@
 
 from thinghub.api_gateway.service import (
     administration,
+    broadcasts,
     devices,
     imports,
     messaging,
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *thing_models.OPERATIONS,
     *things.OPERATIONS,
     *messaging.OPERATIONS,
+    *broadcasts.OPERATIONS,
     *rules.OPERATIONS,
     *shadows.OPERATIONS,
     *ota.OPERATIONS,

@@ -8,6 +8,7 @@ import grpc
 from thinghub.common.errors import RemoteFault, Unavailable
 from thinghub.common.rpc import channel
 from thinghub.common.runtime import Runtime
+from thinghub.connection_gateway.domain.broadcasts import Broadcast, Reached
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer, Code
@@ -20,6 +21,7 @@ CHANNELS = 600
 # What a call may take beyond the time that its device was given.
 SLACK_SECONDS = 1.0
 RESPOND_SECONDS = 1.0
+BROADCAST_SECONDS = 10.0
 
 _OUTCOMES = {gateway_pb2.Outcome.Value(f"OUTCOME_{outcome.name}"): outcome for outcome in Outcome}
 _CODES = {gateway_pb2.RequestResponse.Code.Value(f"CODE_{code.name}"): code for code in Code}
@@ -79,6 +81,21 @@ class GrpcPeers:
             await stub.Respond(request, timeout=RESPOND_SECONDS)
         except (Unavailable, RemoteFault) as fault:
             raise PeerUnavailable(f"gateway {address}: {fault}") from fault
+
+    async def broadcast(self, address: str, broadcast: Broadcast) -> Reached:
+        request = gateway_pb2.BroadcastRequest(
+            product_key=broadcast.product_key,
+            topic=broadcast.topic,
+            payload=broadcast.payload,
+            message_id=broadcast.message_id,
+            forwarded=True,
+        )
+        stub = await self._stub(address)
+        try:
+            answer = await stub.Broadcast(request, timeout=BROADCAST_SECONDS)
+        except (Unavailable, RemoteFault) as fault:
+            raise PeerUnavailable(f"gateway {address}: {fault}") from fault
+        return Reached(answer.sent, answer.no_subscriber, answer.failed)
 
     async def close(self) -> None:
         while self._channels:

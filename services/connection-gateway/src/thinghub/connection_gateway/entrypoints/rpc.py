@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import grpc
 
+from thinghub.connection_gateway.domain.broadcasts import Broadcast
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer, Code
 from thinghub.connection_gateway.errors import DeviceMissing
 from thinghub.connection_gateway.ports import Count, KickTarget, Response
+from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.delivery import Delivery
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.lookup import Located, Lookup
@@ -23,11 +25,14 @@ _CODES = {code: gateway_pb2.RequestResponse.Code.Value(f"CODE_{code.name}") for 
 
 
 class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
-    def __init__(self, delivery: Delivery, requests: Requests, kicks: Kicks, lookup: Lookup, count: Count) -> None:
+    def __init__(
+        self, delivery: Delivery, requests: Requests, kicks: Kicks, lookup: Lookup, broadcasts: Broadcasts, count: Count
+    ) -> None:
         self._delivery = delivery
         self._requests = requests
         self._kicks = kicks
         self._lookup = lookup
+        self._broadcasts = broadcasts
         self._count = count
 
     async def Deliver(self, request: gateway_pb2.DeliverRequest, context: Context) -> gateway_pb2.DeliverResponse:
@@ -49,6 +54,17 @@ class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
         if not request.forwarded:
             self._count(f"rrpc_{answer.code}")
         return _answer(answer)
+
+    async def Broadcast(self, request: gateway_pb2.BroadcastRequest, context: Context) -> gateway_pb2.BroadcastResponse:
+        wanted = Broadcast(request.product_key, request.topic, request.payload, request.message_id)
+        send = self._broadcasts.broadcast_here if request.forwarded else self._broadcasts.broadcast
+        reached = await send(wanted)
+        return gateway_pb2.BroadcastResponse(
+            sent=reached.sent,
+            no_subscriber=reached.no_subscriber,
+            failed=reached.failed,
+            unreachable=reached.unreachable,
+        )
 
     async def Kick(self, request: gateway_pb2.KickRequest, context: Context) -> gateway_pb2.KickResponse:
         targets = [
