@@ -226,6 +226,28 @@ async def test_cancellation_at_any_moment_leaves_nothing_running(device: Make, m
     assert ours == []
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_that_meets_the_loss_of_the_connection_ends_it(
+    device: Make, path: Cable, turns: int
+) -> None:
+    lost = asyncio.Event()
+    one = device(on_status=lambda connected: None if connected else lost.set())
+
+    async def use() -> None:
+        async with one:
+            await asyncio.sleep(60)
+
+    using = asyncio.create_task(use())
+    await one.wait_connected()
+    path.cut()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    using.cancel()
+    await asyncio.wait({using}, timeout=3)
+    assert using.cancelled()
+    assert lost.is_set()
+
+
 async def test_what_no_platform_takes_is_refused_before_it_is_sent(device: Make) -> None:
     async with device() as one:
         with pytest.raises(ValueError, match="payload"):

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import hashlib
 import json
+import secrets
 import shutil
 import ssl
 import sys
@@ -11,9 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.integration.flows.steps import new_device, new_product
+from tests.integration.flows.steps import eventually, new_device, new_product
 from tests.support.cable import cable
 from tests.support.child import scratch_directory
 from tests.support.openapi import OpenApi
@@ -23,11 +26,14 @@ from thinghub.device_sdk import (
     CannotConnect,
     Device,
     Document,
+    DownloadOptions,
     Endpoint,
     Identity,
     Options,
+    ReplyError,
     ShadowError,
     SignMethod,
+    Upgrade,
 )
 
 PATIENT = {"THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100"}
@@ -199,6 +205,69 @@ async def desire(api: OpenApi, identity: Identity, desired: dict[str, Any], vers
         DeviceName=identity.device_name,
         ShadowMessage=json.dumps(message),
     )
+
+
+async def test_tags_are_kept_and_faults_are_typed(platform: AllInOne, identity: Identity, api: OpenApi) -> None:
+    async with Device(identity, plain(platform)) as device:
+        await device.things.update_tags({"serial": "17", "room": "hall"})
+        await device.things.delete_tags(["room"])
+        with pytest.raises(ReplyError) as raised:
+            await device.ask("thing/deviceinfo/update", [{"attrKey": "serial"}])
+        assert raised.value.code == 460
+    shown = await api.ok("QueryDeviceProp", ProductKey=identity.product_key, DeviceName=identity.device_name)
+    assert json.loads(shown["Props"]) == {"serial": "17"}
+
+
+@pytest.mark.parametrize("method", ["Md5", "SHA256"])
+async def test_a_device_upgrades_itself(
+    platform: AllInOne, identity: Identity, api: OpenApi, tmp_path: Path, method: str
+) -> None:
+    package, installed = secrets.token_bytes(300_000), asyncio.Event()
+    device = Device(identity, plain(platform))
+
+    async def upgrade(found: Upgrade) -> None:
+        image = await found.download(tmp_path, DownloadOptions(range_size=70_000))
+        assert image.read_bytes() == package
+        await device.ota.inform(found.version)
+        installed.set()
+
+    device.ota.on_upgrade(upgrade)
+    async with device:
+        await device.ota.inform("1.0.0")
+        job = await upgrade_job(api, identity, package, method)
+        await asyncio.wait_for(installed.wait(), 30)
+
+        async def succeeded() -> bool:
+            (task,) = (await api.ok("ListOTATaskByJob", JobId=job))["Data"]["SimpleOTATaskInfo"]
+            return bool(task["TaskStatus"] == "SUCCEEDED")
+
+        assert await eventually(succeeded)
+        assert await device.ota.check() is None
+
+
+async def upgrade_job(api: OpenApi, identity: Identity, package: bytes, method: str) -> str:
+    place = (await api.ok("GenerateOTAUploadURL", FileSuffix="bin"))["Data"]
+    form = {name: place[name[:1].upper() + name[1:]] for name in ("key", "policy", "OSSAccessKeyId", "Signature")}
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+        (await http.post(place["Host"], data=form, files={"file": ("f.bin", package)})).raise_for_status()
+    firmware = await api.ok(
+        "CreateOTAFirmware",
+        FirmwareName=f"release 2 by {method}",
+        DestVersion="2.0.0",
+        FirmwareUrl=place["FirmwareUrl"],
+        ProductKey=identity.product_key,
+        FirmwareSize=len(package),
+        SignMethod=method.upper(),
+        FirmwareSign=hashlib.new(method.lower(), package).hexdigest(),
+    )
+    made = await api.ok(
+        "CreateOTAStaticUpgradeJob",
+        FirmwareId=firmware["Data"]["FirmwareId"],
+        ProductKey=identity.product_key,
+        TargetSelection="SPECIFIC",
+        TargetDeviceName=[identity.device_name],
+    )
+    return str(made["Data"]["JobId"])
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -19,6 +19,8 @@ from thinghub.device_sdk.things import Things
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 5.0
+
 
 class Device:
     """One identity, one connection at a time.
@@ -144,7 +146,7 @@ class Device:
         task.add_done_callback(self._tasks.discard)
 
     async def _stop(self) -> None:
-        """The connection ends first, so that nothing is acknowledged that no handler has done; two seconds at most."""
+        """The connection ends first, so that nothing is acknowledged that no handler has done."""
         try:
             if self._keeping is not None:
                 await self._ended({self._keeping})
@@ -154,6 +156,11 @@ class Device:
     async def _ended(self, tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                log.error("a task of %s failed", self.identity.device_name, exc_info=ended)
+        if not tasks:
+            return
+        done, left = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in left:
+            log.error("%s does not end, a handler keeps it: %r", self.identity.device_name, task)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a task of %s failed", self.identity.device_name, exc_info=error)

@@ -107,7 +107,8 @@ class Link:
         """Until the connection is gone; one that hangs half closed is counted as gone."""
         while not self.lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.lost.wait(), WATCH_SECONDS)
+                async with asyncio.timeout(WATCH_SECONDS):  # wait_for would lose a cancellation that meets the loss
+                    await self.lost.wait()
             if not self._client.is_connected:
                 self._end()
 

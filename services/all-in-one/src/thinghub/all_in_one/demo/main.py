@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import logging
@@ -13,11 +14,12 @@ import httpx
 
 from thinghub.all_in_one.demo import house, table
 from thinghub.all_in_one.demo.api import Api, ApiError
-from thinghub.all_in_one.demo.device import Device
+from thinghub.all_in_one.demo.device import RoomDevice
 from thinghub.all_in_one.demo.view import View
 from thinghub.all_in_one.embedded import postgres
 from thinghub.all_in_one.embedded.places import Places
 from thinghub.all_in_one.errors import CannotRun
+from thinghub.device_sdk import DeviceError, Endpoint
 
 READING_SECONDS = 3.0
 COMMAND_SECONDS = 5.0
@@ -48,35 +50,40 @@ class Demo:
         logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it says, `status` shows
         troubles = _Troubles(self._view)
         logging.getLogger().addHandler(troubles)
-        devices = [Device(room, self._on_command, self._on_connection) for room in rooms]
+        endpoint = Endpoint.parse(str(endpoints["mqtt"]))
+        devices = [RoomDevice(room, endpoint, self._on_command, self._on_connection) for room in rooms]
         self._view.introduction(rooms, rows, str(endpoints["metrics"]))
-        host, _, port = str(endpoints["mqtt"]).rpartition(":")
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with contextlib.AsyncExitStack() as connected, asyncio.TaskGroup() as tasks:
                 tasks.create_task(table.follow(dsn, self._on_row, self._on_lost_table))
-                await asyncio.gather(*(device.connect(host.strip("[]"), int(port)) for device in devices))
+                for device in devices:
+                    await device.listen()
+                    await connected.enter_async_context(device.device)
                 self._quiet = False
+                connected.callback(self._hush)
                 for number, device in enumerate(devices):
                     tasks.create_task(self._measure(device, number * READING_SECONDS / len(devices)))
                 tasks.create_task(self._command(api, devices))
                 tasks.create_task(self._look_for_late())
         finally:
-            self._quiet = True
             logging.getLogger().removeHandler(troubles)
-            await asyncio.gather(*(device.disconnect() for device in devices), return_exceptions=True)
             await api.close()
 
-    async def _measure(self, device: Device, offset: float) -> None:
+    async def _measure(self, device: RoomDevice, offset: float) -> None:
         await asyncio.sleep(offset)
         begin = int(time.time())  # so that a reading's number is new at every start
         for reading in itertools.count(begin * 1000):
-            if device.connected and len(self._readings) < WAITING:
+            if device.device.connected and len(self._readings) < WAITING:
                 self._readings[device.room.name, reading] = time.perf_counter()
-                content = device.measure(reading)
+                content = device.reading(reading)
                 self._view.up(device.room.name, content["temperature"], content["humidity"])
+                try:
+                    await device.publish(content)
+                except DeviceError as error:
+                    self._view.trouble(f"a reading was not taken: {error}")
             await asyncio.sleep(READING_SECONDS)
 
-    async def _command(self, api: Api, devices: list[Device]) -> None:
+    async def _command(self, api: Api, devices: list[RoomDevice]) -> None:
         while True:
             await asyncio.sleep(COMMAND_SECONDS)
             room = random.choice(devices).room
@@ -110,6 +117,10 @@ class Demo:
     def _on_connection(self, name: str, connected: bool) -> None:
         if not self._quiet:
             self._view.connection(name, connected)
+
+    def _hush(self) -> None:
+        """Before the devices leave: that they go is no news."""
+        self._quiet = True
 
     def _on_lost_table(self) -> None:
         self._view.trouble("the database went away, looking for it again")
