@@ -18,9 +18,10 @@ from tests.support.registry_service import Registry
 from tests.support.rule_engine_service import until
 from thinghub.common.bus.port import Bus, BusRecord
 from thinghub.common.errors import Unavailable
-from thinghub.device_protocol import bus_topics, records, slots
+from thinghub.device_protocol import bus_topics, slots
 from thinghub.device_protocol.bodies import status_topic
 from thinghub.device_protocol.message_ids import MessageIds
+from thinghub.device_protocol.records import Message, decode_record, encode_record
 from thinghubpb.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from thinghubpb.ota.v1 import ota_pb2 as pb
 
@@ -152,9 +153,9 @@ class Fleet:
         await until(lambda: len(self.gateway.told(identity)) >= times, f"{times} messages to {identity.device_name}")
         return self.gateway.told(identity)[-1]
 
-    def says(self, identity: Identity, topic: str, payload: object) -> records.Message:
+    def says(self, identity: Identity, topic: str, payload: object) -> Message:
         self.sequence += 1
-        return records.Message(
+        return Message(
             id=self.ids.next(),
             product_key=identity.product_key,
             device_name=identity.device_name,
@@ -167,36 +168,36 @@ class Fleet:
             qos=1,
         )
 
-    def inform(self, identity: Identity, version: str, **params: str) -> records.Message:
+    def inform(self, identity: Identity, version: str, **params: str) -> Message:
         return self.says(identity, "/ota/device/inform/{pk}/{dn}", {"id": 1, "params": {"version": version, **params}})
 
-    def progress(self, identity: Identity, step: object, desc: str = "", **params: str) -> records.Message:
+    def progress(self, identity: Identity, step: object, desc: str = "", **params: str) -> Message:
         params = {"desc": desc, **params}
         return self.says(identity, "/ota/device/progress/{pk}/{dn}", {"id": 1, "params": {"step": step, **params}})
 
-    def online(self, identity: Identity) -> records.Message:
+    def online(self, identity: Identity) -> Message:
         """A session that begins now."""
         self.epoch += 1
         topic = status_topic(identity.product_key, identity.device_name)
         return self.says(identity, topic, {"status": "online", "clientIp": "127.0.0.1"})
 
-    async def put(self, *messages: records.Message) -> None:
+    async def put(self, *messages: Message) -> None:
         """On the bus, as the gateway's core does: a record a message."""
         for message in messages:
             status = message.topic.startswith("/as/") or message.topic.endswith("/thing/lifecycle")
             topic = bus_topics.DEVICE_LIFECYCLE if status else bus_topics.DEVICE_OTA
             partitions = await self.bus.partitions(topic)
             partition = slots.device_partition(message.product_key, message.device_name, partitions)
-            await self.bus.publish(topic, partition, records.encode_record("gw-1", [message]))
+            await self.bus.publish(topic, partition, encode_record("gw-1", [message]))
 
     @asynccontextmanager
-    async def announced(self) -> AsyncIterator[list[records.Message]]:
+    async def announced(self) -> AsyncIterator[list[Message]]:
         """What is on ota.data about this fleet's product, from the beginning, as a list that grows."""
-        found: list[records.Message] = []
+        found: list[Message] = []
 
-        async def keep(taken: Sequence[BusRecord]) -> None:
-            for record in taken:
-                messages = records.decode_record(record.value).messages
+        async def keep(records: Sequence[BusRecord]) -> None:
+            for record in records:
+                messages = decode_record(record.value).messages
                 found.extend(one for one in messages if one.product_key == self.product_key)
 
         reading = asyncio.create_task(self.bus.consume("test-announced", [bus_topics.OTA_DATA], keep))

@@ -1,4 +1,4 @@
-"""A device from one version to the next: upload, firmware, job, upgrade message, download in ranges, the new version."""
+"""A device from one version to the next: upload, firmware, job, upgrade message, download in ranges, new version."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ async def a_device_is_upgraded_from_upload_to_new_version(platform: Platform) ->
         _say(device, "progress", {"step": "50", "desc": "half"})
 
         async def halfway() -> bool:
-            return (await _task(api, job))["Progress"] == "50"
+            return bool((await _task(api, job))["Progress"] == "50")
 
         assert await eventually(halfway), await _task(api, job)
         inform(device, "2.0.0")
@@ -136,7 +136,8 @@ async def _task(api: OpenApi, job_id: str) -> dict[str, Any]:
 
 async def _succeeded(api: OpenApi, job_id: str) -> None:
     async def done() -> bool:
-        task = (await _task(api, job_id))["TaskStatus"] == "SUCCEEDED"
-        return task and (await api.ok("QueryOTAJob", JobId=job_id))["Data"]["JobStatus"] == "COMPLETED"
+        task = (await _task(api, job_id))["TaskStatus"]
+        job = (await api.ok("QueryOTAJob", JobId=job_id))["Data"]["JobStatus"]
+        return bool((task, job) == ("SUCCEEDED", "COMPLETED"))
 
     assert await eventually(done), await _task(api, job_id)
