@@ -62,6 +62,7 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         self.delivered: list[pb.Downlink] = []
         self.waits: list[int] = []
         self.requests: list[pb.RequestRequest] = []
+        self.broadcasts: list[pb.BroadcastRequest] = []
 
     # Any: the generated base class has grpc's loose types for request context and answer
     async def Deliver(self, request: pb.DeliverRequest, context: Any) -> pb.DeliverResponse:
@@ -76,6 +77,11 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         self._check()
         self.requests.append(request)
         return self.reply
+
+    async def Broadcast(self, request: pb.BroadcastRequest, context: Any) -> pb.BroadcastResponse:
+        self._check()
+        self.broadcasts.append(request)
+        return pb.BroadcastResponse(sent=3, no_subscriber=2, failed=1, unreachable=["a gateway"])
 
     async def Kick(self, request: pb.KickRequest, context: Any) -> pb.KickResponse:
         return pb.KickResponse(results=[pb.KickResult(kicked=False) for _ in request.targets])

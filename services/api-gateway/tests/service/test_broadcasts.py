@@ -45,3 +45,16 @@ async def test_a_broadcast_has_at_most_64_kilobytes(platform: "Platform") -> Non
     body = {"ProductKey": "any", "MessageContent": LARGE}
     refused = await platform.api().rest("POST", "/v1/broadcasts", json=body)
     assert (refused.status_code, "MessageContentIsTooLarge" in refused.text) == (413, True)
+
+
+async def test_the_counts_are_on_the_rest_face_and_the_message_id_on_both(platform: "Platform") -> None:
+    api = platform.api()
+    product = await api.ok("CreateProduct", ProductName=f"p_{secrets.token_hex(6)}", NodeType=0)
+    body = {"ProductKey": product["ProductKey"], "MessageContent": HELLO}
+    sent = await api.ok("PubBroadcast", **body)
+    assert set(sent) - {"RequestId", "Success", "Code", "ErrorMessage"} == {"MessageId"}
+    (asked,) = platform.gateways.broadcasts
+    assert (asked.product_key, asked.topic, asked.payload) == (product["ProductKey"], "", b"hello")
+    assert asked.message_id == sent["MessageId"] > 0
+    answer = (await api.rest("POST", "/v1/broadcasts", json=body)).json()
+    assert (answer["Sent"], answer["NoSubscriber"], answer["Failed"], answer["UnreachableGateways"]) == (3, 2, 1, 1)

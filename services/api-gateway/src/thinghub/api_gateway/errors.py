@@ -36,7 +36,6 @@ CODES: Mapping[str, int] = {
     "RequestBodyTooLarge": 413,
     "UnsupportedMediaType": 415,
     "Throttling.Api": 429,
-    "Throttling.Api": 429,
     SERVICE_UNAVAILABLE: 503,
     # Kind B: common
     SYSTEM_EXCEPTION: 502,
