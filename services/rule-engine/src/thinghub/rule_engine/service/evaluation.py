@@ -106,9 +106,11 @@ def _apply(
         evaluated["selected"] += 1
         if origin is None:
             origin = _origin(message, traceparent)
-        kept = message.payload if rule.keeps_payload else b""
         for action_id in rule.action_ids:
-            outputs.setdefault(action_id, []).append(Output(rule.rule_id, action_id, origin, result, payload=kept))
+            output = Output(rule.rule_id, action_id, origin, result)
+            if rule.keeps_payload:
+                output = output._replace(payload=message.payload)
+            outputs.setdefault(action_id, []).append(output)
 
 
 def _origin(message: BusMessage, traceparent: str) -> Origin:
