@@ -15,7 +15,7 @@ CORE := services/connection-gateway/core/Cargo.toml
 SOURCES := libs/*/src services/*/src
 PYTEST := $(BIN)/python -m pytest -p tools.durations
 
-.PHONY: help env tools core up test test-unit test-integration test-core lint format types contracts proto proto-check lock lock-check hygiene bench clean
+.PHONY: help env tools core up test test-unit test-integration test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ types: tools ## mypy --strict
 
 contracts: tools ## the rooms and who may import whom
 	@$(BIN)/lint-imports
+
+reference: env ## rewrite docs/reference from the topic table and the operation table
+	@$(BIN)/python -m thinghub.api_gateway.entrypoints.reference docs/reference/operations.md
+	@$(BIN)/python -m tools.contract docs/reference/contract.md
 
 proto: tools ## regenerate protos/gen
 	@tools/proto

@@ -1,0 +1,1 @@
+"""docs/reference/contract.md: what of the public contract works, row by row."""

@@ -1,0 +1,94 @@
+"""The topics that work: each with the test that drives it, and what was decided where the contract leaves it open.
+
+The topic table says who a topic belongs to in the finished platform. That it works is claimed here, because a topic of
+a category that reaches its owner may still be one that the owner does not read. `tests/house` checks that each pattern
+is in the table and each test in its file.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+FLOWS = "tests/integration/flows/"
+OTA = "services/ota/tests/test_upgrade.py"
+TAGS = "services/device-registry/tests/entrypoints/test_tags.py"
+
+REPLY = "_reply"
+
+
+class Served(NamedTuple):
+    """`decided`: where it differs from the contract, or how an unconfirmed fact of it was decided."""
+
+    file: str
+    test: str
+    decided: str = ""
+
+
+def _sys(path: str) -> str:
+    return "/sys/{pk}/{dn}/" + path
+
+
+def _asked(path: str, served: Served) -> Iterator[tuple[str, Served]]:
+    """Both ways; the decision stands at the question."""
+    yield _sys(path), served
+    yield _sys(path) + REPLY, served._replace(decided="")
+
+
+_POST = Served(FLOWS + "things.py", "properties_are_posted_replied_stored_and_read")
+_POSTS = Served(FLOWS + "things.py", "events_batches_and_packs_are_posted")
+_CODES = (
+    "Which fault has which code is not confirmed: 6300 to 6327 by the table in shadow's README. An event that the "
+    "thing model does not have is 6300 in every ValidateType."
+)
+_SET = Served(
+    FLOWS + "things.py",
+    "a_property_is_set_and_a_newer_thing_model_takes_effect",
+    "`id` counts up by device, from 1.",
+)
+_TAGS = Served(TAGS, "test_a_device_sets_and_deletes_tags_and_is_answered_where_it_asked")
+_TAG_BOUNDS = "Bounds that are not confirmed: a key of 128 characters, a value of 1024."
+_SHADOW = Served(FLOWS + "shadow.py", "a_shadow_is_reported_read_and_refused_with_every_code")
+_RESET = "Version -1, not confirmed: it empties the document and sets version 0, then the rest of the request is done."
+_OTA = Served(OTA, "test_a_device_is_told_reports_progress_and_the_version_ends_it")
+_OTA_QUESTIONS = Served(OTA, "test_questions_are_answered_on_their_own_topics")
+_INFORM = (
+    "Not confirmed: a version other than the target leaves the task as it is, because devices name theirs at every "
+    "start."
+)
+_PROGRESS = "100 does not end the task: only the target version, informed, does."
+_TIME = Served(FLOWS + "fleet.py", "a_device_is_told_the_time")
+_BROADCAST = Served(FLOWS + "fleet.py", "a_broadcast_reaches_all_online_devices_or_the_subscribers")
+_RRPC = Served(FLOWS + "messages.py", "rrpc_answered_timed_out_offline")
+_CUSTOM_RRPC = Served(FLOWS + "messages.py", "custom_rrpc_answers_on_the_same_topic")
+_CUSTOM = Served(
+    FLOWS + "messages.py",
+    "publish_rule_row",
+    "Classes of a new product, not confirmed: `update` and `update/error` to publish, `get` to subscribe.",
+)
+
+SERVED: dict[str, Served] = {
+    _sys("rrpc/request/+"): _RRPC,
+    _sys("rrpc/response/+"): _RRPC,
+    "/ext/rrpc/#": _CUSTOM_RRPC,
+    "/{pk}/{dn}/user/#": _CUSTOM,
+    **dict(_asked("thing/event/+/post", _POST._replace(decided=_CODES))),
+    **dict(
+        _asked(
+            "thing/event/property/pack/post", _POSTS._replace(decided="With `subDevices` it is refused whole: 6401.")
+        )
+    ),
+    **dict(_asked("thing/event/property/batch/post", _POSTS)),
+    **dict(_asked("thing/service/property/set", _SET)),
+    **dict(_asked("thing/deviceinfo/update", _TAGS._replace(decided=_TAG_BOUNDS))),
+    **dict(_asked("thing/deviceinfo/delete", _TAGS)),
+    "/shadow/update/{pk}/{dn}": _SHADOW._replace(decided=_RESET),
+    "/shadow/get/{pk}/{dn}": _SHADOW,
+    "/ota/device/inform/{pk}/{dn}": _OTA._replace(decided=_INFORM),
+    "/ota/device/progress/{pk}/{dn}": _OTA._replace(decided=_PROGRESS),
+    "/ota/device/upgrade/{pk}/{dn}": _OTA,
+    "/ota/device/request/{pk}/{dn}": _OTA_QUESTIONS,
+    **dict(_asked("thing/ota/firmware/get", _OTA_QUESTIONS)),
+    "/ext/ntp/{pk}/{dn}/request": _TIME,
+    "/ext/ntp/{pk}/{dn}/response": _TIME,
+    _sys("broadcast/request/+"): _BROADCAST._replace(decided="The topic is not confirmed. QoS 0; nothing is kept."),
+    "/broadcast/{pk}/#": _BROADCAST,
+}
