@@ -21,7 +21,7 @@ from thinghub.shadow.domain.document_fold import Held
 from thinghub.shadow.errors import StoreUnavailable
 from thinghub.shadow.ports.documents import Device, Write, Written
 
-DEADLINE_S = 2.0
+DEADLINE_S = 4.0
 # Longer than a record stays on the bus.
 FORGOTTEN_S = 2 * 24 * 3600
 _FIELDS = ("rev", "state", "times", "version", "at", "epoch", "seq", "outcome")

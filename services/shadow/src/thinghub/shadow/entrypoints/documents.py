@@ -1,5 +1,6 @@
 """Bus records to the documents: devices' requests, and who came online or was deleted."""
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 
@@ -14,8 +15,10 @@ from thinghub.shadow.service.document_observation import DocumentObservation
 from thinghub.shadow.service.documents import Arrived, Documents
 from thinghubpb.bus.v1 import record_pb2
 
-# Messages handled in one go: what a device waits for while the others are done, against calls saved.
+# Messages handled in one go: what a device waits for while the others are done, against calls saved. And how many of
+# these at once, whatever the number of partitions: one waits for Redis while another is worked on.
 MAX_BATCH = 1000
+AT_ONCE = 2
 log = logging.getLogger("thinghub.shadow.documents")
 
 
@@ -25,22 +28,24 @@ class DocumentMessages:
     def __init__(self, documents: Documents, observation: DocumentObservation) -> None:
         self._documents = documents
         self._observation = observation
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, records: Sequence[BusRecord]) -> None:
         batch: list[Arrived] = []
         for record in records:
             decoded = decode(record, self._observation)
-            batch.extend((decoded.origin, message) for message in decoded.messages)
-            if len(batch) >= MAX_BATCH:
+            if batch and len(batch) + len(decoded.messages) > MAX_BATCH:
                 await self._handle(batch)
                 batch = []
+            batch.extend((decoded.origin, message) for message in decoded.messages)
         if batch:
             await self._handle(batch)
 
     async def _handle(self, batch: Sequence[Arrived]) -> None:
         sampled = [message.traceparent for _, message in batch if message.traceparent]
-        with self._observation.spans(sampled, len(batch)):
-            await self._documents.handle(batch)
+        async with self._turn:
+            with self._observation.spans(sampled, len(batch)):
+                await self._documents.handle(batch)
 
 
 class DocumentPresence:
