@@ -29,6 +29,7 @@ class Thermostat:
             values = {"temperature": round(self._temperature, 1), "target": self._target}
             try:
                 await self._device.things.post_properties(values)
+                print("posted", values, flush=True)
                 if self._temperature > HOT:
                     await self._device.things.post_event("overheat", {"temperature": self._temperature})
             except ReplyError as error:

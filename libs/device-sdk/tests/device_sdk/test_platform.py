@@ -10,13 +10,16 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+import tests.support.identity
 from tests.integration.flows.steps import eventually, new_device, new_product
+from tests.integration.flows.things import latest, modelled
 from tests.support.cable import cable
 from tests.support.child import scratch_directory
 from tests.support.openapi import OpenApi
@@ -207,6 +210,42 @@ async def desire(api: OpenApi, identity: Identity, desired: dict[str, Any], vers
     )
 
 
+@pytest.fixture
+async def modelled_identity(api: OpenApi) -> Identity:
+    """Of a product with the properties Temp, On, Note and the event alarm."""
+    made = await modelled(api)
+    return Identity(made.product_key, made.device_name, made.device_secret)
+
+
+async def test_properties_and_events_are_posted_and_faults_are_typed(
+    platform: AllInOne, modelled_identity: Identity, api: OpenApi
+) -> None:
+    async with Device(modelled_identity, plain(platform)) as device:
+        await device.things.post_properties({"Temp": 20, "On": 1})
+        await device.things.post_properties({"Temp": 21}, time_ms=int(time.time() * 1000))
+        await device.things.post_history({"Temp": [(22, 1700000000000), (23, int(time.time() * 1000))]})
+        await device.things.post_event("alarm", {"code": 7})
+        with pytest.raises(ReplyError) as raised:
+            await device.things.post_properties({"Temp": 2000})
+        assert raised.value.code != 200
+        assert raised.value.message
+        with pytest.raises(ReplyError):
+            await device.things.post_event("unknown", {})
+    assert await latest(api, tests.support.identity.Identity(**asdict(modelled_identity))) == {"Temp": "23", "On": "1"}
+
+
+async def test_a_property_set_by_a_server_reaches_the_device(
+    platform: AllInOne, modelled_identity: Identity, api: OpenApi
+) -> None:
+    seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue(10)
+    device = Device(modelled_identity, plain(platform))
+    device.things.on_property_set(seen.put)
+    async with device:
+        named = {"ProductKey": modelled_identity.product_key, "DeviceName": modelled_identity.device_name}
+        await api.ok("SetDeviceProperty", **named, Items='{"Temp": 30}')
+        assert await asyncio.wait_for(seen.get(), 10) == {"Temp": 30}
+
+
 async def test_tags_are_kept_and_faults_are_typed(platform: AllInOne, identity: Identity, api: OpenApi) -> None:
     async with Device(identity, plain(platform)) as device:
         await device.things.update_tags({"serial": "17", "room": "hall"})
@@ -280,6 +319,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         ("receive_commands.py", "listening"),
         ("shadow_socket.py", "version 1"),
         ("ota_update.py", "up to date"),
+        ("thing.py", "posted"),
     ],
 )
 async def test_an_example_runs(platform: AllInOne, identity: Identity, example: str, says: str, tmp_path: Path) -> None:
