@@ -29,6 +29,7 @@ NO_TOPOLOGY: Final = 6401
 SUCCESS: Final = "success"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,50}(:[A-Za-z0-9_]{1,50})?")
+_PLAIN: Final = frozenset({int, float, str, bool})
 _WRAPPED: Final = ({"value"}, {"value", "time"})
 
 
@@ -99,7 +100,13 @@ class PostReader:
         known = self._validator.properties
         everything = self._model.strictness is Strictness.NONE
         count = 0
+        judge, received_ms = self._validator.value, self._received_ms
         for identifier, member in given.items():
+            # Most posts are bare values that are good.
+            if single and identifier in known and type(member) in _PLAIN and not judge(identifier, member):
+                post.items[identifier] = [Item(member, received_ms)]
+                count += 1
+                continue
             if identifier not in known and not (everything and _IDENTIFIER.fullmatch(identifier)):
                 continue
             members = (member,) if single else _array(member)

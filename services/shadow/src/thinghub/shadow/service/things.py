@@ -163,7 +163,10 @@ class _Judged:
 
     def _keep_latest(self, post: Post) -> None:
         place = (self.message.epoch, self.message.sequence)
-        newest = {one: max(values, key=lambda item: item.time_ms) for one, values in post.items.items()}
+        newest = {
+            one: values[0] if len(values) == 1 else max(values, key=lambda item: item.time_ms)
+            for one, values in post.items.items()
+        }
         earlier = self.effects.latest.get(self.device)
         if earlier is not None:
             # In one partition a device's messages are in order; one that comes a second time is not newer.
