@@ -113,7 +113,17 @@ async def test_ready_is_said_written_and_true_and_ctrl_c_leaves_nothing(up: Call
     one = up().ready()
     assert time.monotonic() - begun < 15  # on a machine busy with tests; alone it is under ten
     here = one.endpoints
-    assert set(here) == {"mqtt", "mqtts", "api", "metrics", "ca", "access_key_id", "access_key_secret", "version"}
+    assert set(here) == {
+        "mqtt",
+        "mqtts",
+        "api",
+        "metrics",
+        "ota",
+        "ca",
+        "access_key_id",
+        "access_key_secret",
+        "version",
+    }
     assert stat.S_IMODE(one.endpoints_file.stat().st_mode) == 0o600
     assert here["version"] == 1
     assert Path(here["ca"]).is_absolute()
