@@ -20,7 +20,7 @@ class CreateRuleRequest(Request):
     select: str = Field("", max_length=MAX_SQL, examples=["deviceName() as device, temperature"])
     where: str = Field("", max_length=MAX_SQL, examples=["temperature > 30"])
     data_type: Text = Field("JSON", description="JSON or BINARY.")
-    topic_type: int = Field(1, description="1 custom, 2 status.")
+    topic_type: int = Field(1, description="0 system, 1 custom, 2 status.")
     rule_desc: Text = ""
 
 
@@ -71,13 +71,15 @@ class ListRuleResponse(Response):
 
 class CreateRuleActionRequest(Request):
     rule_id: Identifier
-    type: Name = Field(description="RDS or REPUBLISH.", examples=["REPUBLISH"])
+    type: Name = Field(description="RDS, REPUBLISH, KAFKA or FC.", examples=["REPUBLISH"])
     configuration: str = Field(
         max_length=MAX_SQL,
         description="JSON object, as text.",
         examples=['{"topic":"/a1B2c3D4e5F/dev1/user/get","topicType":1}'],
     )
-    error_action_flag: bool = False
+    error_action_flag: bool = Field(
+        False, description="Told once of what the rule's other actions could not do; one a rule."
+    )
 
 
 class CreateRuleActionResponse(Response):
