@@ -172,14 +172,7 @@ def _device(pattern: str, direction: Direction, category: Category, owner: str, 
 
 
 def _shadow() -> Iterator[TopicRow]:
-    yield TopicRow(
-        "/shadow/update/{pk}/{dn}",
-        _UP,
-        Category.SHADOW,
-        _SHADOW,
-        "5",
-        note="unconfirmed: version -1 empties the document, then applies the request, and the version is 0",
-    )
+    yield _device("/shadow/update", _UP, Category.SHADOW, _SHADOW, "5")
     yield _device("/shadow/get", _DOWN, Category.SHADOW, _SHADOW, "5")
 
 
