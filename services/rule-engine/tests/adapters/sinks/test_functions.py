@@ -8,10 +8,16 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Protocol
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.support.http_function import http_function
 from thinghub.common.errors import Fault
@@ -23,6 +29,30 @@ from thinghub.rule_engine.ports.secrets import Secret
 from thinghub.rule_engine.ports.sinks import SinkDown
 
 Outputs = Callable[..., Output]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A certificate of localhost that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(chain), str(private)
+
+
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -274,3 +304,23 @@ async def test_a_known_secret_serves_while_auth_is_away(
         secrets.away = True
         monkeypatch.setattr("thinghub.rule_engine.adapters.sinks.kept_secret.SECRET_SECONDS", 0)
         assert await sink.deliver([output(2)]) == [None]
+
+
+@pytest.mark.parametrize(("host", "trusted", "why"), [("localhost", True, ""), ("localhost", False, "certificate")])
+async def test_https_goes_to_the_checked_address_and_proves_the_name(
+    secrets: Kept, output: Outputs, certificate: tuple[str, str], host: str, trusted: bool, why: str
+) -> None:
+    chain, key = certificate
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(chain, key)
+    async with http_function(server) as function:
+        tls = ssl.create_default_context(cafile=chain if trusted else None)
+        guarded = FunctionSinks(secrets, (*LOOPBACK, ip_network("::1/128")), 2, 2.0, tls)
+        sink = guarded.open("", Function(parse_url(function.url(host=host, scheme="https"))))
+        if trusted:
+            assert await sink.deliver([output(1), output(2)]) == [None, None]
+            wrong = guarded.open("", Function(parse_url(function.url(scheme="https"))))  # not in the certificate
+            assert "certificate" in str(await down(wrong, [output(3)]))
+        else:
+            assert why in str(await down(sink, [output(1)]))
+        assert all(request.headers["host"] == f"localhost:{function.port}" for request in function.requests)
