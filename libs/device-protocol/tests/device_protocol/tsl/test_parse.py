@@ -61,6 +61,7 @@ SPECS = "$.properties[0].dataType.specs"
         (prop(kind="nothing"), "$.properties[0].dataType.type"),
         (prop(identifier="a b"), "$.properties[0].identifier"),
         (prop(identifier="value"), "$.properties[0].identifier"),
+        ({**prop(), "name": "a\0b"}, "$.properties[0].name"),
         (prop(accessMode="w"), "$.properties[0].accessMode"),
         (prop(required="yes"), "$.properties[0].required"),
         ({"identifier": "Temp"}, "$.properties[0].dataType"),

@@ -36,8 +36,8 @@ def identifier_of(members: dict[str, object], path: str, faults: Faults) -> str:
 def name_of(members: dict[str, object], path: str, faults: Faults) -> str:
     """Absent: empty."""
     name = members.get("name", "")
-    if not isinstance(name, str) or len(name) > MAX_NAME:
-        faults.add(f"{path}.name", f"a name is a text of at most {MAX_NAME} characters")
+    if not isinstance(name, str) or len(name) > MAX_NAME or "\0" in name:
+        faults.add(f"{path}.name", f"a name is a text of at most {MAX_NAME} characters, no NUL among them")
         return ""
     return name
 
