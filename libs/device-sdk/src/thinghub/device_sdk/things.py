@@ -1,4 +1,4 @@
-"""The thing model on the device's side: properties, events, services, desired values, tags (device-mqtt §4)."""
+"""The thing model on the device's side: properties, events, services, tags (device-mqtt §4)."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -65,16 +65,6 @@ class Things:
         if time_ms is not None:
             params["time"] = time_ms
         await self._ask(f"thing/event/{event}/post", params, deadline)
-
-    async def desired(self, names: Sequence[str], *, deadline: float | None = None) -> dict[str, Any]:
-        """`{"power": {"value": "on", "version": 2}}` of those that have a desired value."""
-        data = await self._ask("thing/property/desired/get", list(names), deadline)
-        return data if isinstance(data, dict) else {}
-
-    async def delete_desired(self, versions: Mapping[str, int | None], *, deadline: float | None = None) -> None:
-        """Deletes each only at the given version, or at any where it is None; an empty mapping deletes all."""
-        params = {name: {} if version is None else {"version": version} for name, version in versions.items()}
-        await self._ask("thing/property/desired/delete", params, deadline)
 
     async def update_tags(self, tags: Mapping[str, str], *, deadline: float | None = None) -> None:
         params = [{"attrKey": key, "attrValue": value} for key, value in tags.items()]
