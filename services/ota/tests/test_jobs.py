@@ -7,6 +7,8 @@ import pytest
 from tests.support.ota_service import Fleet
 from tests.support.rule_engine_service import until
 from thinghub.common.errors import RemoteFault
+from thinghub.common.postgres import Postgres
+from thinghub.ota.adapters.postgres_rollout import PostgresRollout
 from thinghubpb.ota.v1 import ota_pb2 as pb
 
 
@@ -112,6 +114,21 @@ async def test_a_gateway_that_is_away_delays_the_upgrade_only(fleet: Fleet) -> N
     assert (await fleet.tasks(job))[device.device_name].status == "QUEUED"
     fleet.gateway.away = False
     await fleet.until_task(job, device, "NOTIFIED")
+
+
+async def test_a_task_that_takes_longer_than_allowed_fails(fleet: Fleet, ota_settings: dict[str, object]) -> None:
+    device = await fleet.device()
+    job = await fleet.job(await fleet.firmware(), device, timeout_minutes=1)
+    await fleet.until_task(job, device, "NOTIFIED")
+    postgres = Postgres.open(str(ota_settings["postgres_dsn"]), str(ota_settings["postgres_schema"]))
+    try:
+        now_ms = time.time_ns() // 1_000_000
+        assert await PostgresRollout(postgres).expire(now_ms + 50_000, 10) == 0
+        assert await PostgresRollout(postgres).expire(now_ms + 61_000, 10) == 1
+    finally:
+        await postgres.close()
+    assert (await fleet.until_task(job, device, "FAILED")).description == "not finished in time"
+    await fleet.until_job(job, "COMPLETED")
 
 
 @pytest.mark.parametrize(
