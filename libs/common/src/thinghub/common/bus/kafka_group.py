@@ -7,6 +7,7 @@ import kafka
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.future import Future
+from kafka.structs import MemberState
 
 from thinghub.common.bus.kafka_feed import Held, KafkaFeed, consumer_options
 from thinghub.common.bus.lanes import GRACE
@@ -55,10 +56,13 @@ class GroupReading:
             **consumer_options(self._servers),
         )
         self._commit = None
+        for topic in self._topics:
+            consumer.partitions_for_topic(topic)  # a leader that does not know them yet would assign nothing at first
         consumer.subscribe(self._topics, listener=_Listener(consumer, feed))
         return consumer
 
     def tick(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
+        finish_joining(consumer)
         if self._commit is not None:
             if not self._commit.is_done:
                 return
@@ -79,6 +83,14 @@ class GroupReading:
             return  # the partitions still held are committed again at the next tick
         for held, offset in self._committed:
             held.stored = offset
+
+
+def finish_joining(consumer: kafka.KafkaConsumer) -> None:
+    """kafka-python 3.0 forgets a join under way when `poll` runs out of time in it and the reason for joining was a
+    change of metadata: the member then neither reads nor sends heartbeats, for ever. Asking again heals it."""
+    coordinator = consumer._coordinator
+    if consumer.group_metadata().state == MemberState.REBALANCING and not coordinator.need_rejoin():
+        coordinator.request_rejoin()
 
 
 class _Listener(kafka.AsyncConsumerRebalanceListener):
