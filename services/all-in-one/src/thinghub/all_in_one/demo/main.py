@@ -33,6 +33,7 @@ class Demo:
         self._places = places
         self._view = View()
         self._readings: dict[tuple[str, int], float] = {}
+        self._late: set[tuple[str, int]] = set()
         self._commands: dict[str, float] = {}
         self._quiet = True  # while the first connections are made
 
@@ -98,6 +99,7 @@ class Demo:
                 self._view.trouble(f"command refused: {error}")
 
     def _on_row(self, row: table.Row) -> None:
+        self._late.discard((row.device, row.reading))
         begin = self._readings.pop((row.device, row.reading), None)
         if begin is not None:
             self._view.row(row, _since(begin))
@@ -115,16 +117,22 @@ class Demo:
         self._view.trouble("the database went away, looking for it again")
 
     async def _look_for_late(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            for (name, reading), begin in list(self._readings.items()):
-                if time.perf_counter() - begin > LATE_SECONDS:
-                    del self._readings[name, reading]
-                    self._view.row_is_late(name, LATE_SECONDS)
-            for token, begin in list(self._commands.items()):
-                if time.perf_counter() - begin > LATE_SECONDS:
-                    del self._commands[token]
-                    self._view.trouble(f"a command was not received within {LATE_SECONDS:.0f} s")
+        try:
+            while True:
+                await asyncio.sleep(1)
+                self._tell_late(time.perf_counter() - LATE_SECONDS)
+        finally:
+            self._quiet = True  # the stop has begun: connections end, and that is no news
+
+    def _tell_late(self, before: float) -> None:
+        for key, begin in self._readings.items():
+            if begin < before and key not in self._late:
+                self._late.add(key)
+                self._view.row_is_late(key[0], LATE_SECONDS)
+        for token, begin in list(self._commands.items()):
+            if begin < before:
+                del self._commands[token]
+                self._view.trouble(f"a command was not received within {LATE_SECONDS:.0f} s")
 
 
 class _Troubles(logging.Handler):
