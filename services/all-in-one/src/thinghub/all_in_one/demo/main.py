@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import logging
 import random
 import secrets
 import time
+from collections.abc import Callable
 
 import httpx
 
@@ -47,7 +49,7 @@ class Demo:
         except (ApiError, httpx.HTTPError) as error:
             raise CannotRun(f"The demo could not be set up: {error}") from error
         logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it says, `status` shows
-        troubles = _Troubles(self._view)
+        troubles = _Troubles(self._trouble)
         logging.getLogger().addHandler(troubles)
         devices = [Device(room, self._on_command, self._on_connection) for room in rooms]
         self._view.introduction(rooms, rows, str(endpoints["metrics"]))
@@ -113,8 +115,12 @@ class Demo:
         if not self._quiet:
             self._view.connection(name, connected)
 
+    def _trouble(self, sentence: str) -> None:
+        if not self._quiet:
+            self._view.trouble(sentence)
+
     def _on_lost_table(self) -> None:
-        self._view.trouble("the database went away, looking for it again")
+        self._trouble("the database went away, looking for it again")
 
     async def _look_for_late(self) -> None:
         try:
@@ -138,12 +144,15 @@ class Demo:
 class _Troubles(logging.Handler):
     """Warnings of the platform go to the log file; the one looking at the demo sees them too."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._view = view
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._view.trouble(f"{record.name.removeprefix('thinghub.')}: {record.getMessage()}")
+        sentence = f"{record.name.removeprefix('thinghub.')}: {record.getMessage()}"
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell, sentence)
 
 
 def _since(begin: float) -> float:
