@@ -69,7 +69,7 @@ class Processes(Platform):
                 "tls_cert_file": str(files.chain),
                 "tls_key_file": str(files.key),
             },
-            "rule-engine": named_targets({"auth": rpc["auth"], **later}),
+            "rule-engine": named_targets({**targets, **later}),
             "api-gateway": {
                 **named_targets({**targets, **later, "rules": rpc["rule-engine"]}),
                 "listen_port": str(api_port),

@@ -184,6 +184,7 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         rpc_listen=sockets["rules"],
         postgres_schema=f"{unique}_rules",
         auth_target=sockets["auth"],
+        registry_target=sockets["registry"],
         gateway_target=sockets["gateway"],
     )
     await stack.enter_async_context(

@@ -21,6 +21,7 @@ from thinghub.rule_engine.adapters.bus_parking import RETRY_TOPICS, BusParking
 from thinghub.rule_engine.adapters.bus_watch import watch_bus
 from thinghub.rule_engine.adapters.gateway_devices import GatewayDevices
 from thinghub.rule_engine.adapters.postgres_rules import PostgresRules
+from thinghub.rule_engine.adapters.registry_products import RegistryProducts
 from thinghub.rule_engine.adapters.sinks.rds import RdsSinks
 from thinghub.rule_engine.adapters.sinks.rds_pools import Databases
 from thinghub.rule_engine.adapters.sinks.republish import RepublishSinks
@@ -36,6 +37,7 @@ from thinghub.rule_engine.service.engine import Engine
 from thinghub.rule_engine.service.lane import Bounds
 from thinghub.rule_engine.service.lanes import Kinds, Lanes
 from thinghub.rule_engine.service.observation import Observation
+from thinghub.rule_engine.service.ownership import Ownership
 from thinghub.rule_engine.service.rules import Rules
 from thinghub.rule_engine.settings import Settings
 from thinghubpb.rule.v1 import rule_pb2_grpc
@@ -56,17 +58,19 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         bus = await open_bus(settings.bus_url, settings.bus_prefix, runtime)
         stack.push_async_callback(bus.close)
         auth = await stack.enter_async_context(channel(settings.auth_target, runtime))
+        registry = await stack.enter_async_context(channel(settings.registry_target, runtime))
         gateway = await stack.enter_async_context(channel(settings.gateway_target, runtime))
         databases = Databases(AuthSecrets(auth), settings.sink_seconds)
         stack.push_async_callback(databases.close)
-        kinds = _kinds(databases, gateway, bus, observation)
+        ownership = Ownership(RegistryProducts(registry), time.monotonic)
+        kinds = _kinds(databases, ownership, gateway, bus, observation)
         parking = BusParking(bus, GROUP)
         lanes = await stack.enter_async_context(_lanes(settings, kinds, parking, observation))
 
         store = PostgresRules(postgres)
         engine = Engine(lanes, observation)
         catalogue = Catalogue(store, engine, observation, settings.reload_seconds)
-        rules = Rules(store, kinds, BusChanges(bus), catalogue, now_ms)
+        rules = Rules(store, kinds, ownership, BusChanges(bus), catalogue, now_ms)
         servicer = RuleServicer(rules, engine.status)
         await stack.enter_async_context(
             serve_rpc(
@@ -94,13 +98,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _kinds(databases: Databases, gateway: grpc.aio.Channel, bus: Bus, observation: Observation) -> Kinds:
+def _kinds(
+    databases: Databases, ownership: Ownership, gateway: grpc.aio.Channel, bus: Bus, observation: Observation
+) -> Kinds:
     def count(outcome: str, number: int) -> None:
         observation.results("REPUBLISH", outcome, number)
 
     return {
         "RDS": RdsSinks(databases),
-        "REPUBLISH": RepublishSinks(GatewayDevices(gateway), BusMessages(bus), count),
+        "REPUBLISH": RepublishSinks(ownership, GatewayDevices(gateway), BusMessages(bus), count),
     }
 
 
