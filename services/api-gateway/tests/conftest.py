@@ -74,6 +74,7 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         return self.reply
 
     async def Kick(self, request: pb.KickRequest, context: Any) -> pb.KickResponse:
+        self._check()
         return pb.KickResponse(results=[pb.KickResult(kicked=False) for _ in request.targets])
 
     async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
