@@ -54,9 +54,10 @@ class Processes(Platform):
         self.key = Key(f"TH{secrets.token_hex(11)}", secrets.token_urlsafe(30))
         targets = {"auth": rpc["auth"], "registry": rpc["device-registry"]}
         later = {"gateway": rpc["connection-gateway"]}
+        self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         own = {
             "auth": {
-                "master_key": f"test:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+                "master_key": f"test:{self.master_key}",
                 "bootstrap_access_key_id": self.key.access_key_id,
                 "bootstrap_access_key_secret": self.key.access_key_secret,
             },
