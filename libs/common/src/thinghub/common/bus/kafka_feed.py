@@ -41,8 +41,9 @@ class Reading(Protocol):
 class Held:
     """A partition this feed has now. `handed` is the thread's, `finished` and `passed` are the event loop's."""
 
-    def __init__(self, partition: kafka.TopicPartition) -> None:
+    def __init__(self, partition: kafka.TopicPartition, placed: bool) -> None:
         self.partition = partition
+        self.placed = placed  # False: the consumer stands elsewhere than this partition must begin
         self.lane: Lane | None = None
         self.handed = 0  # batches
         self.finished = 0
@@ -73,6 +74,7 @@ class KafkaFeed:
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._ended = asyncio.Event()
+        self._released: set[kafka.TopicPartition] = set()  # since this consumer was opened
         self._assigned_at = 0.0
         self._away = False
 
@@ -114,6 +116,7 @@ class KafkaFeed:
         self._loop.call_soon_threadsafe(self._ended.set)
 
     def _read_once(self) -> None:
+        self._released.clear()
         consumer = self._reading.open(self)
         try:
             while not self._stopping.is_set():
@@ -141,7 +144,7 @@ class KafkaFeed:
 
     def _hand_over(self, consumer: kafka.KafkaConsumer, partition: kafka.TopicPartition, records: list[Any]) -> None:
         held = self.held.get(partition)
-        if held is None or held.lane is None:
+        if held is None or held.lane is None or not held.placed:
             return
         self._recovered()
         topic = partition.topic.removeprefix(self._prefix)
@@ -159,13 +162,14 @@ class KafkaFeed:
     def take(self, partitions: Sequence[kafka.TopicPartition]) -> None:
         self._assigned_at = time.monotonic()
         self._recovered()
-        new = [Held(partition) for partition in partitions if partition not in self.held]
+        new = [Held(tp, placed=tp not in self._released) for tp in partitions if tp not in self.held]
         self._in_loop(self._make_lanes(new), GRACE)
         self.held.update((held.partition, held) for held in new if held.lane is not None)
 
     def release(self, partitions: Sequence[kafka.TopicPartition], grace: float) -> list[Held]:
         """Ends the handlers of these partitions (bounded) and gives back how far each came."""
         given = [held for partition in partitions if (held := self.held.pop(partition, None)) is not None]
+        self._released.update(held.partition for held in given)
         if given:
             lanes = [held.lane for held in given if held.lane is not None]
             self._in_loop(stop_lanes(lanes, grace), 2 * grace + 2)

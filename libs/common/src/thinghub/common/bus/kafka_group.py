@@ -17,6 +17,7 @@ COMMIT_SECONDS = 0.1
 REVOKE_GRACE = 1.0
 Progress = list[tuple[Held, int]]
 MAX_POLL_MS = 60_000
+COMMITTED_MS = 5000
 
 
 class GroupReading:
@@ -56,13 +57,13 @@ class GroupReading:
             **consumer_options(self._servers),
         )
         self._commit = None
-        for topic in self._topics:
-            consumer.partitions_for_topic(topic)  # a leader that does not know them yet would assign nothing at first
         consumer.subscribe(self._topics, listener=_Listener(consumer, feed))
+        consumer.topics()  # a leader without metadata would assign nothing at first, and then again
         return consumer
 
     def tick(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
         finish_joining(consumer)
+        self._place(consumer, feed)
         if self._commit is not None:
             if not self._commit.is_done:
                 return
@@ -77,6 +78,18 @@ class GroupReading:
 
     def close(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
         consumer.close(autocommit=False, timeout_ms=int(GRACE * 1000))
+
+    def _place(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
+        """A partition that was revoked and came back keeps the library's position and pause, but not the records that
+        were waiting in its lane: without this they would be skipped. It begins anew at the stored offset."""
+        for held in [one for one in feed.held.values() if not one.placed]:
+            stored = consumer.committed(held.partition, timeout_ms=COMMITTED_MS)
+            if stored is None:
+                consumer.seek_to_beginning(held.partition)
+            else:
+                consumer.seek(held.partition, stored)
+            consumer.resume(held.partition)
+            held.placed = True
 
     def _settle(self, commit: Future) -> None:
         if commit.failed():
