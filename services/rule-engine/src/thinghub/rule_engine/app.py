@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Never
 
 import grpc.aio
@@ -18,7 +19,7 @@ from thinghub.rule_engine.adapters.auth_secrets import AuthSecrets
 from thinghub.rule_engine.adapters.bus_changes import BusChanges
 from thinghub.rule_engine.adapters.bus_messages import BusMessages
 from thinghub.rule_engine.adapters.bus_parking import RETRY_TOPICS, BusParking
-from thinghub.rule_engine.adapters.bus_watch import watch_bus
+from thinghub.rule_engine.adapters.bus_watch import see_bus
 from thinghub.rule_engine.adapters.gateway_devices import GatewayDevices
 from thinghub.rule_engine.adapters.postgres_rules import PostgresRules
 from thinghub.rule_engine.adapters.registry_products import RegistryProducts
@@ -83,7 +84,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         appeared = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(postgres.watch(store_health))
-            tasks.create_task(watch_bus(bus, TOPICS, bus_health, appeared))
+            tasks.create_task(bus_health.watch(partial(see_bus, bus, TOPICS, appeared)))
             tasks.create_task(catalogue.run())
             tasks.create_task(_listen(bus, appeared, catalogue))
             tasks.create_task(_count_waiting(parking, observation))
