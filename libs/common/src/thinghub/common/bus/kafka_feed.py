@@ -19,7 +19,8 @@ from kafka import errors as kafka_errors
 from thinghub.common.bus.lanes import GRACE, MAX_BATCHES, Lane, stop_lanes, to_the_end
 from thinghub.common.bus.port import BusRecord, Handler
 
-POLL_MS = 100
+POLL_IDLE_MS = 500
+POLL_MS = 100  # while offsets may have to be stored
 POLL_BUSY_MS = 10  # while a paused partition may become free at any moment
 SETTLE_SECONDS = 2.0  # after an assignment `poll` looks positions up and needs its time
 RETRY_FIRST, RETRY_LAST = 0.2, 3.0
@@ -54,6 +55,10 @@ class Held:
     @property
     def full(self) -> bool:
         return self.handed - self.finished >= MAX_BATCHES
+
+    @property
+    def idle(self) -> bool:
+        return self.handed == self.finished and self.passed == self.stored
 
     def advance(self, last: BusRecord) -> None:
         self.passed = last.offset
@@ -133,8 +138,10 @@ class KafkaFeed:
                 self.release(list(self.held), GRACE if self.stopping else 0)
 
     def _patience(self) -> int:
-        settled = time.monotonic() - self._assigned_at > SETTLE_SECONDS
-        return POLL_BUSY_MS if settled and any(held.paused for held in self.held.values()) else POLL_MS
+        held = self.held.values()
+        if any(one.paused for one in held) and time.monotonic() - self._assigned_at > SETTLE_SECONDS:
+            return POLL_BUSY_MS
+        return POLL_IDLE_MS if all(one.idle for one in held) else POLL_MS
 
     def _free(self, consumer: kafka.KafkaConsumer) -> None:
         for held in self.held.values():
