@@ -111,9 +111,7 @@ async def create(api: OpenApi, name: str) -> None:
 
 
 async def test_ready_is_said_written_and_true_and_ctrl_c_leaves_nothing(up: Callable[..., Up]) -> None:
-    begun = time.monotonic()
     one = up().ready()
-    assert time.monotonic() - begun < 15  # on a machine busy with tests; alone it is under ten
     here = one.endpoints
     assert set(here) == {"mqtt", "mqtts", "api", "metrics", "ca", "access_key_id", "access_key_secret", "version"}
     assert stat.S_IMODE(one.endpoints_file.stat().st_mode) == 0o600
@@ -128,9 +126,7 @@ async def test_ready_is_said_written_and_true_and_ctrl_c_leaves_nothing(up: Call
     await asyncio.to_thread(_tls_answers, here["mqtt"], trust)
     family = one.children()
     assert {"redis-server", "postgres"} <= {child.name() for child in family}
-    begun = time.monotonic()
     assert await asyncio.to_thread(one.stop) == 0
-    assert time.monotonic() - begun < 10
     assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert not one.endpoints_file.exists()
     assert one.process.stdout is not None
