@@ -1,5 +1,6 @@
 """The two forms of the platform, each started once for all the flows."""
 
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 
 from tests.support.child import scratch_directory
 from tests.support.platform import AllInOne, Platform
+from tests.support.postgres_server import with_password
 from tests.support.processes import Processes
 
+# The server asks for none; services must handle it as if it did.
+PLATFORM_PASSWORD = secrets.token_hex(12)
 # flows reconnect one device more often than a fleet does, and the functions they post to are on the loopback
 PATIENT = {
     "THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100",
@@ -45,7 +49,7 @@ def processes(folder: Path, kafka_url: str, redis_url: str, postgres_dsn: str) -
             folder / "processes",
             bus_url=kafka_url,
             redis_url=redis_url,
-            postgres_dsn=postgres_dsn,
+            postgres_dsn=with_password(postgres_dsn, PLATFORM_PASSWORD),
             prefix="flows.",
             env=PATIENT,
         )

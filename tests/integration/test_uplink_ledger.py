@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.flows.steps import Sink, eventually, new_device, new_product, running_rule
+from tests.support.identity import Identity
 from tests.support.mqtt_load import Publisher
 from tests.support.processes import Processes
 from tests.support.servers import KafkaServer, RedisServer
@@ -65,34 +66,32 @@ async def test_every_acknowledged_number_reaches_the_row_sink(
     sink = await Sink(processes, "device text, n integer").create(api)
     await running_rule(api, product_key, "d, n", "RDS", json.dumps(sink.action({"device": "${d}", "n": "${n}"})))
     identities = [await new_device(api, product_key, f"ledger{i:04d}") for i in range(DEVICES)]
-    publishers = [
-        Publisher(
-            identity.login(),
-            identity.topic("update"),
-            lambda n, name=identity.device_name: json.dumps({"d": name, "n": n}).encode(),
-            window=5,
-            rate=RATE,
-        )
-        for identity in identities
-    ]
+    publishers = [publisher(identity) for identity in identities]
     load = Load(publishers)
     host, port = processes.mqtt
     between: list[int] = []
     async with asyncio.TaskGroup() as group:
-        for publisher in publishers:
-            group.create_task(publisher.run(host, port))
+        for each in publishers:
+            group.create_task(each.run(host, port))
         between.append(await load.more_acks(ACKS_BETWEEN))
         kills = [*processes.kills(), killer(redis_server), killer(kafka_server)]
         for kill in kills:
             await kill()
             between.append(await load.more_acks(ACKS_BETWEEN))
-        for publisher in publishers:
-            publisher.stopping = True
+        for each in publishers:
+            each.stopping = True
     ledger = await settle(load, sink, len(kills), between, started)
     with capsys.disabled():
         print("\nuplink ledger " + json.dumps(ledger.__dict__))
     assert min(ledger.acknowledged_between) >= ACKS_BETWEEN, "void: no acknowledgements between two kills"
     assert ledger.lost == 0
+
+
+def publisher(identity: Identity) -> Publisher:
+    def payload(number: int) -> bytes:
+        return json.dumps({"d": identity.device_name, "n": number}).encode()
+
+    return Publisher(identity.login(), identity.topic("update"), payload, window=5, rate=RATE)
 
 
 def killer(server: KafkaServer | RedisServer) -> Callable[[], Awaitable[None]]:

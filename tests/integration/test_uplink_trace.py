@@ -22,23 +22,6 @@ def spans_of_the_page() -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
 
 
-def files_of_the_page() -> set[str]:
-    path = PAGE.read_text().partition("## What a trace")[0]
-    return set(re.findall(r"`([a-z_/]+\.(?:rs|py))`", path))
-
-
-def test_every_file_that_the_page_names_exists() -> None:
-    root = PAGE.parents[1]
-    known = {str(file) for folder in ("services", "libs") for file in (root / folder).rglob("src/**/*.*")}
-    missing = {
-        name
-        for name in files_of_the_page()
-        if not any(file.endswith("/" + name.removeprefix("core/")) for file in known)
-    }
-    assert files_of_the_page()
-    assert not missing
-
-
 @pytest.mark.timeout(120)
 async def test_one_traced_message_leaves_the_spans_of_the_page(postgres_dsn: str) -> None:
     folder = scratch_directory("trace")

@@ -54,9 +54,10 @@ class Processes(Platform):
         self.key = Key(f"TH{secrets.token_hex(11)}", secrets.token_urlsafe(30))
         targets = {"auth": rpc["auth"], "registry": rpc["device-registry"]}
         later = {"gateway": rpc["connection-gateway"]}
+        self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         own = {
             "auth": {
-                "master_key": f"test:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+                "master_key": f"test:{self.master_key}",
                 "bootstrap_access_key_id": self.key.access_key_id,
                 "bootstrap_access_key_secret": self.key.access_key_secret,
             },
@@ -69,7 +70,7 @@ class Processes(Platform):
                 "tls_cert_file": str(files.chain),
                 "tls_key_file": str(files.key),
             },
-            "rule-engine": named_targets({"auth": rpc["auth"], **later}),
+            "rule-engine": named_targets({**targets, **later}),
             "shadow": named_targets({"registry": rpc["device-registry"], **later}),
             "ota": {
                 **named_targets({"registry": rpc["device-registry"], **later}),

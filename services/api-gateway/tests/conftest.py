@@ -84,6 +84,7 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         return pb.BroadcastResponse(sent=3, no_subscriber=2, failed=1, unreachable=["a gateway"])
 
     async def Kick(self, request: pb.KickRequest, context: Any) -> pb.KickResponse:
+        self._check()
         return pb.KickResponse(results=[pb.KickResult(kicked=False) for _ in request.targets])
 
     async def GetSessions(self, request: pb.GetSessionsRequest, context: Any) -> pb.GetSessionsResponse:
@@ -196,6 +197,7 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         rpc_listen=sockets["rules"],
         postgres_schema=f"{unique}_rules",
         auth_target=sockets["auth"],
+        registry_target=sockets["registry"],
         gateway_target=sockets["gateway"],
     )
     await stack.enter_async_context(

@@ -28,7 +28,8 @@ def test_an_unknown_reason_is_a_system_exception_that_tells_nothing() -> None:
 
 
 def test_an_owner_that_is_away_is_service_unavailable() -> None:
-    for fault in (Unavailable("10.0.0.1 refused"), RemoteFault("Unavailable", "store_unavailable", "")):
+    told = RemoteFault("Unavailable", "gateways_not_told", "")
+    for fault in (Unavailable("10.0.0.1 refused"), RemoteFault("Unavailable", "store_unavailable", ""), told):
         refused = refused_by_owner(fault)
         assert (refused.code, refused.status) == ("ServiceUnavailable", 503)
         assert "10.0.0.1" not in refused.message

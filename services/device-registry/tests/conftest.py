@@ -1,26 +1,18 @@
 """device-registry running in the test's own loop with auth beside it, on the session's PostgreSQL and Redis (its bus as
 well), and a gateway's face that records what it is asked."""
 
-import asyncio
-import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.support.auth_service import Auth, auth_starter
 from tests.support.gateway_calls import GatewayCalls
-from tests.support.registry_service import Registry, StartRegistry
+from tests.support.registry_service import Registry, StartRegistry, registry_starter
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicSpec
-from thinghub.common.rpc import channel
 from thinghub.common.runtime import Runtime
 from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS, specs
-from thinghub.device_registry.app import serve
-from thinghub.device_registry.settings import Settings
-from thinghubpb.registry.v1 import registry_pb2_grpc
 
 
 @pytest.fixture
@@ -58,39 +50,18 @@ async def start_registry(
     postgres_dsn: str, redis_url: str, bus_url: str, prefix: str, tmp_path: Path, auth: Auth, gateway: GatewayCalls
 ) -> AsyncIterator[StartRegistry]:
     """Starts device-registry with these settings besides the session's; waits until it is ready unless told not to."""
-    running: list[asyncio.Task[None]] = []
-    channels: list[grpc.aio.Channel] = []
-
-    async def start(ready: bool = True, **given: object) -> Registry:
-        target = f"unix://{tmp_path}/{secrets.token_hex(4)}"
-        values: dict[str, object] = {
-            "postgres_dsn": postgres_dsn,
-            "postgres_schema": "registry_" + prefix.strip("."),
-            "redis_url": redis_url,
-            "redis_prefix": prefix,
-            "bus_url": bus_url,
-            "bus_prefix": prefix,
-            "rpc_listen": target,
-            "auth_target": auth.target,
-            "gateway_target": f"unix://{tmp_path}/gateway",
-        }
-        runtime = Runtime.for_tests("device-registry")
-        settings = Settings(**{**values, **given})  # type: ignore[arg-type]  # checked by pydantic
-        running.append(asyncio.create_task(serve(settings, runtime)))
-        if ready:
-            await asyncio.wait_for(runtime.health.wait_ready(), 30)
-        channels.append(channel(target))
-        return Registry(registry_pb2_grpc.RegistryServiceStub(channels[-1]), runtime, settings)
-
-    try:
+    async with registry_starter(
+        tmp_path,
+        postgres_dsn=postgres_dsn,
+        postgres_schema="registry_" + prefix.strip("."),
+        redis_url=redis_url,
+        redis_prefix=prefix,
+        bus_url=bus_url,
+        bus_prefix=prefix,
+        auth_target=auth.target,
+        gateway_target=f"unix://{tmp_path}/gateway",
+    ) as start:
         yield start
-    finally:
-        for one in channels:
-            await one.close(None)
-        for task in running:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
 
 @pytest.fixture

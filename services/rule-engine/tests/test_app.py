@@ -75,12 +75,14 @@ async def test_bad_rules_are_refused_with_reason_and_position(surroundings: Worl
     await engine.create("r", rule_id=5)
     assert (await refused(engine.create("r"))).remote_reason == "rule_name_exists"
     assert (await refused(engine.create("r2", rule_id=5))).remote_reason == "rule_exists"
-    await engine.create("r", instance_id="other")
+    await surroundings.product("a1other", "other")
+    await engine.create("r", instance_id="other", product_key="a1other")
 
 
 async def test_a_rule_of_another_instance_is_not_found(surroundings: World) -> None:
     engine = await surroundings.start()
-    rule = await engine.create("r", instance_id="one")
+    await surroundings.product("a1one", "one")
+    rule = await engine.create("r", instance_id="one", product_key="a1one")
     asked = rule_pb2.GetRuleRequest(instance_id="two", rule_id=rule.rule_id)
     assert (await refused(engine.stub.GetRule(asked))).remote_reason == "rule_not_found"
     assert (await refused(engine.start(rule.rule_id))).remote_reason == "rule_not_found"
@@ -119,7 +121,7 @@ async def test_actions_are_checked_when_they_are_created(
     assert (await refused(engine.action(rule_id, "RDS", "{"))).remote_reason == "action_config_invalid"
     assert (await refused(engine.action(1, "REPUBLISH", BACK))).remote_reason == "rule_not_found"
     for number in range(9):
-        await engine.action(rule_id, "REPUBLISH", {"topic": f"/pk/dn/user/{number}"})
+        await engine.action(rule_id, "REPUBLISH", {"topic": f"/{PRODUCT}/dn/user/{number}"})
     assert (await refused(engine.action(rule_id, "REPUBLISH", BACK))).remote_reason == "action_limit"
     delete = rule_pb2.DeleteActionRequest(action_id=action_id)
     await engine.stub.DeleteAction(delete)

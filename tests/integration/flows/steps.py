@@ -54,7 +54,8 @@ async def until_status(api: OpenApi, identity: Identity, wanted: str) -> None:
     async def same() -> bool:
         return await status(api, identity) == wanted
 
-    assert await eventually(same), f"{identity.device_name} never became {wanted}"
+    reached = await eventually(same)
+    assert reached, f"{identity.device_name} never became {wanted}: it is {await status(api, identity)}"
 
 
 async def pub(api: OpenApi, identity: Identity, short: str, payload: bytes, qos: int = 1) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.openapi import OpenApi
+from thinghub.api_gateway.entrypoints import protocol
 
 if TYPE_CHECKING:
     from conftest import Platform
@@ -49,6 +50,26 @@ async def talk(platform: "Platform", *chunks: bytes, pause: float = 0.0) -> byte
             return await reader.read()
     except ConnectionError:
         return b""
+    finally:
+        writer.close()
+
+
+async def test_a_connection_goes_on_after_a_body_that_was_refused_early(
+    platform: "Platform", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.3)
+    size = 2 << 20
+    head = f"POST /v1/products HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+    reader, writer = await asyncio.open_connection(platform.host, platform.port)
+    try:
+        async with asyncio.timeout(20):
+            writer.write(head.encode())
+            assert b" 401 " in await reader.readline()
+            writer.write(bytes(size))
+            await writer.drain()
+            await asyncio.sleep(0.5)
+            writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert b'{"ok":true}' in await reader.read()
     finally:
         writer.close()
 

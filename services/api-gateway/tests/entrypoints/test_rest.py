@@ -1,6 +1,7 @@
 """The REST face over a real socket, and what it alone can do."""
 
 import base64
+import json
 import secrets
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,21 @@ async def test_a_bound_key_acts_in_its_instance_only(platform: "Platform") -> No
     assert (await platform.rest("GET", "/v1/access-keys", key)).status_code == 403
 
 
+async def test_a_bound_key_makes_rules_of_its_own_products_only(platform: "Platform") -> None:
+    instance = (await platform.rest("POST", "/v1/instances", json={"Name": "tenant"})).json()["InstanceId"]
+    foreign = await made_product(platform)
+    api: OpenApi = platform.api(key=await made_key(platform, "administrator", instance))
+    own = (await api.ok("CreateProduct", ProductName=f"p_{secrets.token_hex(6)}", NodeType=0))["ProductKey"]
+    rule = {"Name": "reads", "ShortTopic": "+/user/update", "Select": "*", "TopicType": 1}
+    assert (await api.call("CreateRule", **rule, ProductKey=foreign))["Code"] == "iot.prod.NotExistedProduct"
+    made = await api.ok("CreateRule", **rule, ProductKey=own)
+    target = {"topic": f"/{foreign}/device1/user/get", "topicType": 1}
+    action = await api.call(
+        "CreateRuleAction", RuleId=made["RuleId"], Type="REPUBLISH", Configuration=json.dumps(target)
+    )
+    assert action["Code"] == "iot.prod.NotExistedProduct"
+
+
 async def test_a_deleted_access_key_is_unknown(platform: "Platform") -> None:
     key = await made_key(platform, "reader")
     assert key.access_key_id in (await platform.rest("GET", "/v1/access-keys", params={"Limit": 200})).text
@@ -219,6 +235,17 @@ async def test_imported_identities_are_kept(platform: "Platform") -> None:
     assert (by_id["Data"]["DeviceName"], by_id["Data"]["DeviceSecret"]) == ("device1", "d" * 32)
     assert (await platform.rest("POST", "/v1/import/products", json=product)).status_code == 409
     assert (await platform.rest("POST", "/v1/import/devices", json=device)).status_code == 409
+    for name in ("readings", "update"):
+        topic = {"ProductKey": product_key, "TopicShortName": name, "Operation": "PUB"}
+        topic_id = secrets.randbelow(10**12) + 10**12
+        made = await platform.rest("POST", "/v1/import/topics", json=topic | {"TopicId": topic_id})
+        assert (made.status_code, made.json()) == (201, {"TopicId": topic_id})
+        listed = (await platform.rest("GET", f"/v1/products/{product_key}/topics")).json()
+        infos = listed["Data"]["ProductTopicInfo"]
+        assert str(topic_id) in {info["Id"] for info in infos if info["TopicShortName"] == name}
+        again = {"ProductKey": product_key, "TopicShortName": "another", "Operation": "PUB", "TopicId": topic_id}
+        assert (await platform.rest("POST", "/v1/import/topics", json=again)).status_code == 409
+    assert (await platform.rest("POST", "/v1/import/topics", json=topic)).status_code == 400
     rule = {"RuleId": secrets.randbelow(10**9) + 10**9, "Name": f"r_{secrets.token_hex(4)}"}
     made = await platform.rest("POST", "/v1/import/rules", json=rule)
     assert (made.status_code, made.json()) == (201, {"RuleId": rule["RuleId"]})

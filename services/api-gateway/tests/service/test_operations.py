@@ -172,6 +172,19 @@ async def test_a_detail_is_given_while_no_gateway_answers(platform: "Platform") 
     assert (await api.ok("QueryDeviceDetail", ProductKey=product_key, DeviceName=name))["Data"]["Status"] == "UNACTIVE"
 
 
+async def test_a_disabled_device_that_no_gateway_could_be_told_of_is_service_unavailable(platform: "Platform") -> None:
+    api = platform.api()
+    product_key, name = await made_device(api)
+    device = {"ProductKey": product_key, "DeviceName": name}
+    platform.gateways.away = True
+    with pytest.raises(ApiRefused) as refused:
+        await api.call("DisableThing", **device)
+    assert (refused.value.status, refused.value.code) == (503, "ServiceUnavailable")
+    platform.gateways.away = False
+    assert (await api.ok("GetDeviceStatus", **device))["Data"]["Status"] == "DISABLE"
+    await api.ok("DisableThing", **device)
+
+
 async def test_topic_classes(platform: "Platform") -> None:
     api = platform.api()
     product_key = await made_product(api)

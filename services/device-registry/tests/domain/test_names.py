@@ -4,7 +4,7 @@ from thinghub.common.errors import InvalidArgument
 from thinghub.device_registry.domain import names
 
 
-@pytest.mark.parametrize("name", ["abcd", "p one", "a_-@()", "温度计", "温度", "x" * 30, "Ünïcode", "温" * 30, "テスト製品"])
+@pytest.mark.parametrize("name", ["abcd", "p one", "a_-@()", "温度计", "温度", "x" * 30, "Ünïcode", "テスト製品"])
 def test_product_names_of_the_contract_are_accepted(name: str) -> None:
     names.check_product_name(name)
 

@@ -101,6 +101,28 @@ async def test_an_instance_may_have_a_limit_of_products(start_registry: StartReg
     assert await reason(registry.product()) == "product_limit"
 
 
+async def test_a_given_topic_id_is_kept_and_generated_ones_go_round_it(registry: Registry) -> None:
+    product_key, other = (await registry.product()).product_key, (await registry.product()).product_key
+
+    async def create(name: str, topic_id: int = 0, product: str = product_key) -> int:
+        topic_class = pb.TopicClass(product_key=product, short_name=name, operation=pb.OPERATION_PUB, topic_id=topic_id)
+        return (await registry.stub.CreateTopicClass(pb.CreateTopicClassRequest(topic_class=topic_class))).topic_id
+
+    generated = await create("a")
+    assert await create("b", generated + 1) == generated + 1
+    assert await create("c") == generated + 2
+    assert await create("big", 2**63 - 1) == 2**63 - 1
+    assert await reason(create("d", generated + 1)) == "topic_class_exists"
+    assert await reason(create("d", generated + 1, other)) == "topic_class_exists"
+    assert await reason(create("c", 10**12)) == "topic_class_exists"
+    assert await reason(create("d", -1)) == "topic_class_invalid"
+    assert await create("update", 10**12) == 10**12
+    listed = await registry.stub.ListTopicClasses(pb.ListTopicClassesRequest(product_key=product_key))
+    assert {one.short_name: one.topic_id for one in listed.topic_classes}["update"] == 10**12
+    assert len(listed.topic_classes) == 7
+    assert {one.short_name for one in (await registry.policy(product_key)).topic_classes} >= {"update", "big", "c"}
+
+
 async def test_topic_classes_begin_with_the_defaults_and_are_bounded(registry: Registry) -> None:
     product_key = (await registry.product()).product_key
 

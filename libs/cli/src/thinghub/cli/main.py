@@ -6,6 +6,7 @@ the command's name and returns the exit code. Its first docstring line is what `
 
 import difflib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(commands))}."
         print(f"thinghub: no command {given[0]}: {hint}", file=sys.stderr)
         return EXIT_USAGE
+    # read when gRPC is imported, so it stands here: else gRPC remarks on every child that a command starts
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     command: Command = point.load()
     return command(given[1:])
 

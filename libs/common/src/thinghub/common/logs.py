@@ -3,7 +3,10 @@
 *Bounded*: of each event (logger, level, message template) the first lines of a second are written; the rest of that
 second is counted and written as one line with `repeated`. So a storm of refusals costs a line, and the memory for it is
 bounded too: message templates beyond a thousand a second share one counter. Write templates with arguments
-(`log.info("refused %s", why)`), not formatted strings: a formatted string is a template of its own.
+(`log.info("refused %s", why)`), not formatted strings: a formatted string is a template of its own. What libraries log
+is formatted as they like, so a logger that is not ours counts as one event. kafka-python tells of every retry by
+several loggers, with tracebacks, while a broker is away; our bus says so once, so `kafka` is silent unless DEBUG is
+asked for.
 
 *Without secrets*: the value of a field, or of a `name=value` in the text, whose name says password, secret, signature
 or token is replaced. It is a net below careful code, not a licence.
@@ -25,6 +28,7 @@ import orjson
 
 from thinghub.common import tracing
 
+OWN = "thinghub"
 LINES_A_SECOND = 10
 TEMPLATES_A_SECOND = 1000
 TEXT_BYTES = 8192
@@ -58,11 +62,12 @@ class Gate:
         self._counts: dict[tuple[str, int, str], _Count] = {}
 
     def admit(self, logger: str, level: int, template: str) -> bool:
-        key = (logger, level, template)
+        own = logger == OWN or logger.startswith(OWN + ".")
+        key = (logger, level, template if own else "other events")
         count = self._counts.get(key)
         if count is None:
             if len(self._counts) >= self._templates:
-                key = ("thinghub", level, "other events")
+                key = (OWN, level, "other events")
             count = self._counts.setdefault(key, _Count())
         if count.lines < self._lines:
             count.lines += 1
@@ -168,7 +173,8 @@ def setup(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("kafka", "grpc", "asyncio", "opentelemetry", "httpx"):
+    logging.getLogger("kafka").setLevel(root.level if root.level <= logging.DEBUG else logging.CRITICAL)
+    for noisy in ("grpc", "asyncio", "opentelemetry", "httpx"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
     return handler

@@ -6,7 +6,8 @@
       └── main: serve(settings, runtime) of one service, or of several in one process
 
 SIGINT or SIGTERM cancels main; cancellation is the orderly stop, and has `shutdown_seconds`. A second signal exits at
-once. A service whose serve() raises ends the process with 1, so that a supervisor starts it afresh.
+once. A service whose serve() raises ends the process with 1, so that a supervisor starts it afresh; one that raises
+SettingsError ends it with 2 and its sentence, as wrong variables do.
 """
 
 import asyncio
@@ -69,6 +70,10 @@ class ServiceFailed(Exception):
     """A service ended by itself; it has been logged."""
 
 
+class ServiceMisconfigured(ServiceFailed):
+    """A service cannot start with the settings it was given; the sentence has been printed."""
+
+
 class Process:
     """Hosts one or several services. `settings` are the process's own: logs, metrics port, traces, shutdown."""
 
@@ -90,11 +95,15 @@ class Process:
         return Runtime(service, self.health, Metrics(service, self.registry), tracing, name)
 
     async def serve(self, serve: Serve[SettingsT], settings: SettingsT, runtime: Runtime) -> None:
-        """Runs one service until cancelled. Raises ServiceFailed when it ends by itself, for whatever reason."""
+        """Runs one service until cancelled. Raises ServiceFailed when it ends by itself, for whatever reason;
+        ServiceMisconfigured when its settings cannot be used."""
         logs.current_service.set(runtime.service)  # this task's context only
         try:
             await serve(settings, runtime)
         except Exception as error:
+            if sentences := _sentences(error):
+                print("\n".join(sentences), file=sys.stderr)
+                raise ServiceMisconfigured(runtime.service) from None
             runtime.log.error("service failed", exc_info=error)
             raise ServiceFailed(runtime.service) from error
         task = asyncio.current_task()
@@ -147,7 +156,7 @@ class Process:
             except Exception as error:
                 if not _logged_before(error):
                     log.error("process failed", exc_info=error)
-                return EXIT_FAILED
+                return EXIT_SETTINGS if _misconfigured(error) else EXIT_FAILED
             return EXIT_OK
 
     @asynccontextmanager
@@ -227,6 +236,21 @@ def _logged_before(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_logged_before(part) for part in error.exceptions)
     return isinstance(error, ServiceFailed)
+
+
+def _misconfigured(error: BaseException) -> bool:
+    """One service is enough: starting afresh would not help it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_misconfigured(part) for part in error.exceptions)
+    return isinstance(error, ServiceMisconfigured)
+
+
+def _sentences(error: BaseException) -> list[str]:
+    """What an operator is told when there is nothing but wrong settings; empty for everything else."""
+    if isinstance(error, BaseExceptionGroup):
+        parts = [_sentences(part) for part in error.exceptions]
+        return [sentence for part in parts for sentence in part] if all(parts) else []
+    return [str(error)] if isinstance(error, SettingsError) else []
 
 
 def _leave(code: int) -> Never:

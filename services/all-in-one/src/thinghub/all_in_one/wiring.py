@@ -67,6 +67,7 @@ def settings(
             **shared,
             rpc_listen=rpc["rule-engine"],
             auth_target=rpc["auth"],
+            registry_target=rpc["device-registry"],
             gateway_target=rpc["connection-gateway"],
         ),
         "shadow": load(

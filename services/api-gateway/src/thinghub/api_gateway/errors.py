@@ -186,6 +186,7 @@ REASONS: Mapping[str, str] = {
     "instance_invalid": "InvalidParameter",
     "request_invalid": "InvalidParameter",
     "instance_exists": "iot.common.AlreadyExistedTenant",
+    "gateways_not_told": SERVICE_UNAVAILABLE,
     # auth
     "proof_invalid": "InvalidParameter",
     "access_key_unknown": "InvalidAccessKeyId.NotFound",

@@ -14,7 +14,6 @@ are judged from the cache, and without Redis from PostgreSQL.
 import asyncio
 import time
 from pathlib import Path
-from typing import Never
 
 from thinghub.auth.adapters.metrics import CountedOutcomes
 from thinghub.auth.adapters.postgres_access_keys import PostgresAccessKeys
@@ -33,14 +32,14 @@ from thinghub.auth.service.products import Products
 from thinghub.auth.service.repair import Repair
 from thinghub.auth.settings import Settings
 from thinghub.common.postgres import Postgres
-from thinghub.common.redis import Redis, RedisUnavailable, open_redis
+from thinghub.common.redis import open_redis
 from thinghub.common.rpc import serve_rpc
 from thinghub.common.runtime import Component, Runtime
 from thinghub.common.settings import SettingsError
 from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add
 
 MIGRATIONS = "thinghub.auth.migrations"
-RETRY_S = 1.0
+RETRY_S = 0.1
 
 
 async def serve(settings: Settings, runtime: Runtime) -> None:
@@ -72,7 +71,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         ):
             parts.rpc.ok()
             tasks.create_task(postgres.watch(parts.postgres))
-            tasks.create_task(_watch_redis(redis, parts.redis))
+            tasks.create_task(parts.redis.watch(redis.ping))
             tasks.create_task(_start(parts, keyring, settings, runtime))
             tasks.create_task(repair.run())
     finally:
@@ -90,23 +89,13 @@ class Parts:
         self.redis: Component = runtime.health.component(runtime.service, "redis", required=False)
 
 
-async def _watch_redis(redis: Redis, component: Component) -> Never:
-    while True:
-        try:
-            await redis.ping()
-            component.ok()
-        except RedisUnavailable as error:
-            component.fail(error.message)
-        await asyncio.sleep(RETRY_S)
-
-
 async def _start(parts: Parts, keyring: AccessKeyring, settings: Settings, runtime: Runtime) -> None:
     """Waits for both stores to have been there once, then makes the first access key where one is given."""
     while not (parts.postgres.is_ok and parts.redis.is_ok and await _first_key(keyring, settings, runtime)):
         away = [part.name for part in (parts.postgres, parts.redis) if not part.is_ok and part.why != "starting"]
         if away:
             parts.first_start.fail(f"waiting for {' and '.join(away)}")
-        await asyncio.sleep(RETRY_S / 10)
+        await asyncio.sleep(RETRY_S)
     parts.first_start.ok()
 
 

@@ -36,7 +36,7 @@ from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
 from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
 from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource
 from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
-from thinghub.connection_gateway.adapters.watches import leased_worker, watch, watch_worker
+from thinghub.connection_gateway.adapters.watches import leased_worker, watch_worker
 from thinghub.connection_gateway.domain.rates import Rates
 from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.entrypoints.control import Control
@@ -247,9 +247,9 @@ class Gateway:
     def _jobs(self, presence: Presence) -> list[Coroutine[None, None, None]]:
         return [
             presence.keep(self.parts.redis),
-            watch(self.parts.bus, self.bus.ping),
-            watch(self.parts.auth, self.authenticator.ping),
-            watch(self.parts.registry, self.source.ping),
+            self.parts.bus.watch(self.bus.ping),
+            self.parts.auth.watch(self.authenticator.ping),
+            self.parts.registry.watch(self.source.ping),
             watch_worker(self.lease, self.worker),
             self.connects.run(),
             self.closing.run(),

@@ -16,15 +16,15 @@ projection stands still; without Redis policies are not copied.
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Never
 
 import grpc
 
 from thinghub.common.bus import open_bus
-from thinghub.common.bus.port import Bus, Handler, TopicMissing
-from thinghub.common.errors import Fault
+from thinghub.common.bus.port import Bus, Handler
 from thinghub.common.postgres import Postgres
-from thinghub.common.redis import Redis, RedisUnavailable, open_redis
+from thinghub.common.redis import open_redis
 from thinghub.common.rpc import channel, serve_rpc
 from thinghub.common.runtime import Component, Runtime
 from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS
@@ -59,7 +59,6 @@ from thinghub.device_registry.settings import Settings
 from thinghubpb.registry.v1 import registry_pb2_grpc, tags_pb2_grpc, things_pb2_grpc
 
 MIGRATIONS = "thinghub.device_registry.migrations"
-CHECK_S = 1.0
 
 
 async def serve(settings: Settings, runtime: Runtime) -> None:
@@ -105,8 +104,9 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         ):
             parts.rpc.ok()
             tasks.create_task(postgres.watch(parts.postgres))
-            tasks.create_task(_watch_redis(redis, parts.redis))
-            tasks.create_task(_watch_bus(bus, parts))
+            tasks.create_task(parts.redis.watch(redis.ping))
+            tasks.create_task(parts.bus.watch(bus.ping))
+            tasks.create_task(parts.topics.watch(partial(_see_topics, bus, parts.topics_seen)))
             tasks.create_task(outbox.run())
             tasks.create_task(registrar.run())
             tasks.create_task(_consume(bus, parts, handlers))
@@ -134,33 +134,12 @@ async def _consume(bus: Bus, parts: Parts, handlers: Mapping[str, Handler]) -> N
     await consume(bus, handlers)
 
 
-async def _watch_bus(bus: Bus, parts: Parts) -> Never:
-    """`bus topics` stays ok once it was: what the registry answers needs no bus."""
-    while True:
-        try:
-            await bus.ping()
-            for topic in () if parts.topics.is_ok else (DEVICE_LIFECYCLE, DEVICE_TAGS, CONTROL):
-                await bus.partitions(topic)
-            parts.bus.ok()
-            parts.topics.ok()
-            parts.topics_seen.set()
-        except TopicMissing as error:
-            parts.topics.fail(f"{error.message}; `thinghub admin topics` creates them")
-        except Fault as error:
-            parts.bus.fail(error.message)
-            if not parts.topics.is_ok:
-                parts.topics.fail("the bus is away")
-        await asyncio.sleep(CHECK_S)
-
-
-async def _watch_redis(redis: Redis, component: Component) -> Never:
-    while True:
-        try:
-            await redis.ping()
-            component.ok()
-        except RedisUnavailable as error:
-            component.fail(error.message)
-        await asyncio.sleep(CHECK_S)
+async def _see_topics(bus: Bus, topics_seen: asyncio.Event) -> None:
+    """Raises a fault until the topics were there once: what the registry answers needs no bus."""
+    if not topics_seen.is_set():
+        for topic in (DEVICE_LIFECYCLE, DEVICE_TAGS, CONTROL):
+            await bus.partitions(topic)
+        topics_seen.set()
 
 
 def clock_ms() -> int:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Never
 
 import grpc.aio
@@ -19,9 +20,10 @@ from thinghub.rule_engine.adapters.auth_secrets import AuthSecrets
 from thinghub.rule_engine.adapters.bus_changes import BusChanges
 from thinghub.rule_engine.adapters.bus_messages import BusMessages
 from thinghub.rule_engine.adapters.bus_parking import RETRY_TOPICS, BusParking
-from thinghub.rule_engine.adapters.bus_watch import watch_bus
+from thinghub.rule_engine.adapters.bus_watch import see_bus
 from thinghub.rule_engine.adapters.gateway_devices import GatewayDevices
 from thinghub.rule_engine.adapters.postgres_rules import PostgresRules
+from thinghub.rule_engine.adapters.registry_products import RegistryProducts
 from thinghub.rule_engine.adapters.sinks.functions import FunctionSinks
 from thinghub.rule_engine.adapters.sinks.kafka import KafkaSinks
 from thinghub.rule_engine.adapters.sinks.kafka_cluster import Clusters
@@ -40,6 +42,7 @@ from thinghub.rule_engine.service.engine import Engine
 from thinghub.rule_engine.service.lane import Bounds
 from thinghub.rule_engine.service.lanes import Kinds, Lanes
 from thinghub.rule_engine.service.observation import Observation
+from thinghub.rule_engine.service.ownership import Ownership
 from thinghub.rule_engine.service.rules import Rules
 from thinghub.rule_engine.settings import Settings
 from thinghubpb.rule.v1 import rule_pb2_grpc
@@ -60,14 +63,16 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         bus = await open_bus(settings.bus_url, settings.bus_prefix, runtime)
         stack.push_async_callback(bus.close)
         auth = await stack.enter_async_context(channel(settings.auth_target, runtime))
+        registry = await stack.enter_async_context(channel(settings.registry_target, runtime))
         gateway = await stack.enter_async_context(channel(settings.gateway_target, runtime))
         secrets = AuthSecrets(auth)
         databases = Databases(secrets, settings.sink_seconds)
         stack.push_async_callback(databases.close)
+        ownership = Ownership(RegistryProducts(registry), time.monotonic)
         clusters = Clusters(secrets, settings.sink_seconds)
         stack.push_async_callback(clusters.close)
         kinds = {
-            **_kinds(databases, gateway, bus, observation),
+            **_kinds(databases, ownership, gateway, bus, observation),
             "KAFKA": KafkaSinks(clusters),
             "FC": _functions(settings, secrets),
         }
@@ -77,7 +82,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         store = PostgresRules(postgres)
         engine = Engine(lanes, observation)
         catalogue = Catalogue(store, engine, observation, settings.reload_seconds)
-        rules = Rules(store, kinds, BusChanges(bus), catalogue, now_ms)
+        rules = Rules(store, kinds, ownership, BusChanges(bus), catalogue, now_ms)
         servicer = RuleServicer(rules, engine.status)
         await stack.enter_async_context(
             serve_rpc(
@@ -90,7 +95,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         appeared = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(postgres.watch(store_health))
-            tasks.create_task(watch_bus(bus, TOPICS, bus_health, appeared))
+            tasks.create_task(bus_health.watch(partial(see_bus, bus, TOPICS, appeared)))
             tasks.create_task(catalogue.run())
             tasks.create_task(_listen(bus, appeared, catalogue))
             tasks.create_task(_count_waiting(parking, observation))
@@ -105,13 +110,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _kinds(databases: Databases, gateway: grpc.aio.Channel, bus: Bus, observation: Observation) -> Kinds:
+def _kinds(
+    databases: Databases, ownership: Ownership, gateway: grpc.aio.Channel, bus: Bus, observation: Observation
+) -> Kinds:
     def count(outcome: str, number: int) -> None:
         observation.results("REPUBLISH", outcome, number)
 
     return {
         "RDS": RdsSinks(databases),
-        "REPUBLISH": RepublishSinks(GatewayDevices(gateway), BusMessages(bus), count),
+        "REPUBLISH": RepublishSinks(ownership, GatewayDevices(gateway), BusMessages(bus), count),
     }
 
 

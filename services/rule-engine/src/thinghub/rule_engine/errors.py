@@ -129,6 +129,12 @@ class SinkUnreachable(FailedPrecondition):
     reason = "sink_unreachable"
 
 
+class ProductNotFound(NotFound):
+    """It does not exist, or not in the rule's instance."""
+
+    reason = "product_not_found"
+
+
 class DescriptionInvalid(InvalidArgument):
     reason = "rule_description_invalid"
 

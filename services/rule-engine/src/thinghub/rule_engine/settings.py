@@ -10,6 +10,7 @@ from thinghub.common.settings import ServiceSettings
 class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
     rpc_listen: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC of auth, for secrets that actions name")
+    registry_target: str = Field("127.0.0.1:9102", description="gRPC of device-registry: whose a product is")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC of any connection-gateway, for REPUBLISH")
     max_records: int = Field(64, ge=1, le=1000, description="bus records of a partition taken at once")
     queue_outputs: int = Field(50_000, ge=1, description="outputs of one action in flight before more go to the bus")

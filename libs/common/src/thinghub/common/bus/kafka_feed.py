@@ -19,7 +19,8 @@ from kafka import errors as kafka_errors
 from thinghub.common.bus.lanes import GRACE, MAX_BATCHES, Lane, stop_lanes, to_the_end
 from thinghub.common.bus.port import BusRecord, Handler
 
-POLL_MS = 100
+POLL_IDLE_MS = 500
+POLL_MS = 100  # while offsets may have to be stored
 POLL_BUSY_MS = 10  # while a paused partition may become free at any moment
 SETTLE_SECONDS = 2.0  # after an assignment `poll` looks positions up and needs its time
 RETRY_FIRST, RETRY_LAST = 0.2, 3.0
@@ -41,8 +42,9 @@ class Reading(Protocol):
 class Held:
     """A partition this feed has now. `handed` is the thread's, `finished` and `passed` are the event loop's."""
 
-    def __init__(self, partition: kafka.TopicPartition) -> None:
+    def __init__(self, partition: kafka.TopicPartition, placed: bool) -> None:
         self.partition = partition
+        self.placed = placed  # False: the consumer stands elsewhere than this partition must begin
         self.lane: Lane | None = None
         self.handed = 0  # batches
         self.finished = 0
@@ -53,6 +55,10 @@ class Held:
     @property
     def full(self) -> bool:
         return self.handed - self.finished >= MAX_BATCHES
+
+    @property
+    def idle(self) -> bool:
+        return self.handed == self.finished and self.passed == self.stored
 
     def advance(self, last: BusRecord) -> None:
         self.passed = last.offset
@@ -73,6 +79,7 @@ class KafkaFeed:
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._ended = asyncio.Event()
+        self._released: set[kafka.TopicPartition] = set()  # since this consumer was opened
         self._assigned_at = 0.0
         self._away = False
 
@@ -114,6 +121,7 @@ class KafkaFeed:
         self._loop.call_soon_threadsafe(self._ended.set)
 
     def _read_once(self) -> None:
+        self._released.clear()
         consumer = self._reading.open(self)
         try:
             while not self._stopping.is_set():
@@ -130,8 +138,10 @@ class KafkaFeed:
                 self.release(list(self.held), GRACE if self.stopping else 0)
 
     def _patience(self) -> int:
-        settled = time.monotonic() - self._assigned_at > SETTLE_SECONDS
-        return POLL_BUSY_MS if settled and any(held.paused for held in self.held.values()) else POLL_MS
+        held = self.held.values()
+        if any(one.paused for one in held) and time.monotonic() - self._assigned_at > SETTLE_SECONDS:
+            return POLL_BUSY_MS
+        return POLL_IDLE_MS if all(one.idle for one in held) else POLL_MS
 
     def _free(self, consumer: kafka.KafkaConsumer) -> None:
         for held in self.held.values():
@@ -141,7 +151,7 @@ class KafkaFeed:
 
     def _hand_over(self, consumer: kafka.KafkaConsumer, partition: kafka.TopicPartition, records: list[Any]) -> None:
         held = self.held.get(partition)
-        if held is None or held.lane is None:
+        if held is None or held.lane is None or not held.placed:
             return
         self._recovered()
         topic = partition.topic.removeprefix(self._prefix)
@@ -159,13 +169,14 @@ class KafkaFeed:
     def take(self, partitions: Sequence[kafka.TopicPartition]) -> None:
         self._assigned_at = time.monotonic()
         self._recovered()
-        new = [Held(partition) for partition in partitions if partition not in self.held]
+        new = [Held(tp, placed=tp not in self._released) for tp in partitions if tp not in self.held]
         self._in_loop(self._make_lanes(new), GRACE)
         self.held.update((held.partition, held) for held in new if held.lane is not None)
 
     def release(self, partitions: Sequence[kafka.TopicPartition], grace: float) -> list[Held]:
         """Ends the handlers of these partitions (bounded) and gives back how far each came."""
         given = [held for partition in partitions if (held := self.held.pop(partition, None)) is not None]
+        self._released.update(held.partition for held in given)
         if given:
             lanes = [held.lane for held in given if held.lane is not None]
             self._in_loop(stop_lanes(lanes, grace), 2 * grace + 2)

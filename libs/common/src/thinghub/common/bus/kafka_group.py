@@ -7,6 +7,7 @@ import kafka
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.future import Future
+from kafka.structs import MemberState
 
 from thinghub.common.bus.kafka_feed import Held, KafkaFeed, consumer_options
 from thinghub.common.bus.lanes import GRACE
@@ -16,6 +17,7 @@ COMMIT_SECONDS = 0.1
 REVOKE_GRACE = 1.0
 Progress = list[tuple[Held, int]]
 MAX_POLL_MS = 60_000
+COMMITTED_MS = 5000
 
 
 class GroupReading:
@@ -56,9 +58,12 @@ class GroupReading:
         )
         self._commit = None
         consumer.subscribe(self._topics, listener=_Listener(consumer, feed))
+        consumer.topics()  # a leader without metadata would assign nothing at first, and then again
         return consumer
 
     def tick(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
+        finish_joining(consumer)
+        self._place(consumer, feed)
         if self._commit is not None:
             if not self._commit.is_done:
                 return
@@ -74,11 +79,31 @@ class GroupReading:
     def close(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
         consumer.close(autocommit=False, timeout_ms=int(GRACE * 1000))
 
+    def _place(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
+        """A partition that was revoked and came back keeps the library's position and pause, but not the records that
+        were waiting in its lane: without this they would be skipped. It begins anew at the stored offset."""
+        for held in [one for one in feed.held.values() if not one.placed]:
+            stored = consumer.committed(held.partition, timeout_ms=COMMITTED_MS)
+            if stored is None:
+                consumer.seek_to_beginning(held.partition)
+            else:
+                consumer.seek(held.partition, stored)
+            consumer.resume(held.partition)
+            held.placed = True
+
     def _settle(self, commit: Future) -> None:
         if commit.failed():
             return  # the partitions still held are committed again at the next tick
         for held, offset in self._committed:
             held.stored = offset
+
+
+def finish_joining(consumer: kafka.KafkaConsumer) -> None:
+    """kafka-python 3.0 forgets a join under way when `poll` runs out of time in it and the reason for joining was a
+    change of metadata: the member then neither reads nor sends heartbeats, for ever. Asking again heals it."""
+    coordinator = consumer._coordinator
+    if consumer.group_metadata().state == MemberState.REBALANCING and not coordinator.need_rejoin():
+        coordinator.request_rejoin()
 
 
 class _Listener(kafka.AsyncConsumerRebalanceListener):

@@ -36,7 +36,9 @@ class TailReading:
         return consumer
 
     def tick(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
-        """Nothing is stored; positions are noted when the consumer is closed."""
+        """Nothing is stored outside of this process; positions are noted when the consumer is closed."""
+        for held in feed.held.values():
+            held.stored = held.passed
 
     def close(self, consumer: kafka.KafkaConsumer, feed: KafkaFeed) -> None:
         for held in feed.held.values():

@@ -22,6 +22,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reading_head = True
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -29,6 +30,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_lingering()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -49,12 +51,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._stop_lingering()
         self._reading_head, self._head_bytes = True, 0
 
     def on_response_complete(self) -> None:
-        """After an answer that came before the whole body, the rest is thrown away, but not for long."""
+        """After an answer that came before the whole body, the rest is thrown away, but not for long; once it has come
+        the connection is as good as any."""
         if self.cycle.more_body:
-            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         super().on_response_complete()
 
     def _await_head(self) -> None:
@@ -64,6 +68,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _stop_lingering(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
 
     def _refuse(self, status: bytes) -> None:
         if not self.transport.is_closing():

@@ -9,6 +9,7 @@ import logging
 import random
 import secrets
 import time
+from collections.abc import Callable
 
 import httpx
 
@@ -35,6 +36,7 @@ class Demo:
         self._places = places
         self._view = View()
         self._readings: dict[tuple[str, int], float] = {}
+        self._late: set[tuple[str, int]] = set()
         self._commands: dict[str, float] = {}
         self._quiet = True  # while the first connections are made
 
@@ -48,7 +50,7 @@ class Demo:
         except (ApiError, httpx.HTTPError) as error:
             raise CannotRun(f"The demo could not be set up: {error}") from error
         logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what it says, `status` shows
-        troubles = _Troubles(self._view)
+        troubles = _Troubles(self._trouble)
         logging.getLogger().addHandler(troubles)
         endpoint = Endpoint.parse(str(endpoints["mqtt"]))
         devices = [RoomDevice(room, endpoint, self._on_command, self._on_connection) for room in rooms]
@@ -105,6 +107,7 @@ class Demo:
                 self._view.trouble(f"command refused: {error}")
 
     def _on_row(self, row: table.Row) -> None:
+        self._late.discard((row.device, row.reading))
         begin = self._readings.pop((row.device, row.reading), None)
         if begin is not None:
             self._view.row(row, _since(begin))
@@ -122,31 +125,44 @@ class Demo:
         """Before the devices leave: that they go is no news."""
         self._quiet = True
 
+    def _trouble(self, sentence: str) -> None:
+        if not self._quiet:
+            self._view.trouble(sentence)
+
     def _on_lost_table(self) -> None:
-        self._view.trouble("the database went away, looking for it again")
+        self._trouble("the database went away, looking for it again")
 
     async def _look_for_late(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            for (name, reading), begin in list(self._readings.items()):
-                if time.perf_counter() - begin > LATE_SECONDS:
-                    del self._readings[name, reading]
-                    self._view.row_is_late(name, LATE_SECONDS)
-            for token, begin in list(self._commands.items()):
-                if time.perf_counter() - begin > LATE_SECONDS:
-                    del self._commands[token]
-                    self._view.trouble(f"a command was not received within {LATE_SECONDS:.0f} s")
+        try:
+            while True:
+                await asyncio.sleep(1)
+                self._tell_late(time.perf_counter() - LATE_SECONDS)
+        finally:
+            self._quiet = True  # the stop has begun: connections end, and that is no news
+
+    def _tell_late(self, before: float) -> None:
+        for key, begin in self._readings.items():
+            if begin < before and key not in self._late:
+                self._late.add(key)
+                self._view.row_is_late(key[0], LATE_SECONDS)
+        for token, begin in list(self._commands.items()):
+            if begin < before:
+                del self._commands[token]
+                self._view.trouble(f"a command was not received within {LATE_SECONDS:.0f} s")
 
 
 class _Troubles(logging.Handler):
     """Warnings of the platform go to the log file; the one looking at the demo sees them too."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._view = view
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._view.trouble(f"{record.name.removeprefix('thinghub.')}: {record.getMessage()}")
+        sentence = f"{record.name.removeprefix('thinghub.')}: {record.getMessage()}"
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell, sentence)
 
 
 def _since(begin: float) -> float:

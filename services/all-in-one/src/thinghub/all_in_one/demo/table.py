@@ -12,6 +12,8 @@ CHANNEL = "readings_written"
 CONNECT_SECONDS = 20.0
 QUERY_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+LOOK_BACK = 100  # rows written while nobody listened
+QUERY = f"SELECT message_id, device, reading, temperature, humidity FROM {TABLE}"
 
 DDL = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -48,7 +50,8 @@ async def create(dsn: str) -> int:
 
 
 async def follow(dsn: str, seen: Callable[[Row], None], lost: Callable[[], None]) -> None:
-    """Calls `seen` with each row written from now on, until cancelled; `lost` when the database went away meanwhile."""
+    """Calls `seen` with each row written from now on, and some older ones, until cancelled; `lost` when the database
+    went away meanwhile."""
     while True:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             await _follow_once(dsn, seen)
@@ -71,9 +74,10 @@ async def _follow_once(dsn: str, seen: Callable[[Row], None]) -> None:
     try:
         connection.add_termination_listener(ended)
         await connection.add_listener(CHANNEL, told)
+        for missed in await connection.fetch(f"{QUERY} ORDER BY at DESC LIMIT {LOOK_BACK}", timeout=QUERY_SECONDS):
+            seen(Row(**dict(missed)))
         while message_id := await ids.get():
-            query = f"SELECT message_id, device, reading, temperature, humidity FROM {TABLE} WHERE message_id = $1"
-            found = await connection.fetchrow(query, message_id, timeout=QUERY_SECONDS)
+            found = await connection.fetchrow(f"{QUERY} WHERE message_id = $1", message_id, timeout=QUERY_SECONDS)
             if found:
                 seen(Row(**dict(found)))
     finally:

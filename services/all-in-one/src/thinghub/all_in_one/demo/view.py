@@ -52,7 +52,7 @@ class View:
         )
 
     def row_is_late(self, name: str, seconds: float) -> None:
-        self._line(*self._below(name, "cyan"), (f"no row after {seconds:.0f} s", "bold yellow"))
+        self._line(*self._below(name, "cyan"), (f"no row yet after {seconds:.0f} s", "bold yellow"))
 
     def command(self, name: str, words: str) -> None:
         self._line(self._now(), ("▼ ", "bold yellow"), _name(name, "yellow"), (words, "bold"))
@@ -70,7 +70,7 @@ class View:
     def _line(self, *parts: tuple[str, str], milliseconds: float | None = None) -> None:
         line = Text.assemble(*parts)
         if milliseconds is not None:
-            timing = f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+            timing = _timing(milliseconds)
             gap = max(2, self._width - line.cell_len - len(timing))
             line.append(" " * gap + timing, "bold green" if milliseconds < 100 else "bold yellow")
         self._console.print(line)
@@ -89,6 +89,12 @@ class View:
 
 def _name(name: str, style: str) -> tuple[str, str]:
     return f"{name:{NAME}}", style
+
+
+def _timing(milliseconds: float) -> str:
+    if milliseconds >= 10_000:
+        return f"{milliseconds / 1000:.0f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
 
 
 def _climate(temperature: float, humidity: float) -> str:

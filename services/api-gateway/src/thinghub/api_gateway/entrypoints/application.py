@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from thinghub.api_gateway.entrypoints import openapi, rest
+from thinghub.api_gateway.entrypoints import documentation, openapi, rest
 from thinghub.api_gateway.entrypoints.http import new_request_id
 from thinghub.api_gateway.entrypoints.observer import Observer
 from thinghub.api_gateway.entrypoints.rpc_style import RpcStyle
@@ -23,11 +23,12 @@ def application(
 ) -> FastAPI:
     """The ASGI application. `/docs` and `/openapi.json` come from the operation table."""
     observer = Observer(runtime, trust_traceparent)
-    app = FastAPI(title="Thinghub", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(title="Thinghub", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     document = openapi.document(operations)
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's own way to give another document
     app.add_route("/", RpcStyle(api, operations, observer, host_id).respond, ["GET", "POST"], include_in_schema=False)
     rest.mount(app, api, operations, observer)
+    documentation.mount(app)
     _mount_health(app, runtime.health)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(Exception, _defect)

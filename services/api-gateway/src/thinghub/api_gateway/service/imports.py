@@ -13,6 +13,11 @@ from thinghub.api_gateway.service.products import (
     new_product,
 )
 from thinghub.api_gateway.service.rules import CreateRuleRequest, CreateRuleResponse, new_rule
+from thinghub.api_gateway.service.topics import (
+    CreateProductTopicRequest,
+    CreateProductTopicResponse,
+    new_topic_class,
+)
 
 
 class ImportProductRequest(CreateProductRequest):
@@ -26,6 +31,10 @@ class ImportDeviceRequest(Request):
     device_secret: SecretStr = Field(min_length=1, max_length=128)
     iot_id: Text = Field("", description="Generated when absent.")
     nickname: Text = ""
+
+
+class ImportProductTopicRequest(CreateProductTopicRequest):
+    topic_id: Identifier
 
 
 class ImportRuleRequest(CreateRuleRequest):
@@ -59,6 +68,11 @@ async def import_device(call: Call, request: ImportDeviceRequest) -> RegisterDev
     return registered(device)
 
 
+async def import_product_topic(call: Call, request: ImportProductTopicRequest) -> CreateProductTopicResponse:
+    topic_id = await call.owners.topic_classes.create(call.instance_id, new_topic_class(request, request.topic_id))
+    return CreateProductTopicResponse(topic_id=topic_id)
+
+
 async def import_rule(call: Call, request: ImportRuleRequest) -> CreateRuleResponse:
     rule = await call.owners.rules.create(new_rule(call.instance_id, request, request.rule_id))
     return CreateRuleResponse(rule_id=rule.rule_id)
@@ -74,6 +88,12 @@ OPERATIONS = (
         "ImportDeviceIdentity", "Import", Role.ADMINISTRATOR, True, ImportDeviceRequest, RegisterDeviceResponse,
         import_device, Rest("POST", "/v1/import/devices", 201),
         "Registers a device with its secret and IotId.", rpc=False,
+    ),
+    Operation(
+        "ImportProductTopic", "Import", Role.ADMINISTRATOR, True, ImportProductTopicRequest,
+        CreateProductTopicResponse, import_product_topic, Rest("POST", "/v1/import/topics", 201),
+        "Adds a topic class with its id to a product.",
+        "A class that every product begins with (update, update/error, get) is replaced.", rpc=False,
     ),
     Operation(
         "ImportRule", "Import", Role.ADMINISTRATOR, True, ImportRuleRequest, CreateRuleResponse,

@@ -40,7 +40,7 @@ class QueryProductTopicResponse(Response):
     data: ProductTopicInfos
 
 
-def new_topic_class(request: CreateProductTopicRequest) -> TopicClass:
+def new_topic_class(request: CreateProductTopicRequest, topic_id: int = 0) -> TopicClass:
     """Raises Refused for an operation that is not PUB, SUB or ALL."""
     if request.operation not in ("PUB", "SUB", "ALL"):
         raise Refused("iot.messagebroker.InvalidTopicTemplateOperationValue", "Operation is PUB, SUB or ALL.")
@@ -48,6 +48,7 @@ def new_topic_class(request: CreateProductTopicRequest) -> TopicClass:
         product_key=request.product_key,
         short_name=request.topic_short_name,
         operation=TopicOperation[request.operation],
+        topic_id=topic_id,
         description=request.desc,
         codec=request.codec,
         proxy_subscribe=request.enable_proxy_subscribe,

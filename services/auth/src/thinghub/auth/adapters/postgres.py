@@ -8,6 +8,7 @@ from typing import TypeVar
 import asyncpg
 
 from thinghub.auth.errors import StoreUnavailable
+from thinghub.common import deadlines
 from thinghub.common.errors import Unavailable
 from thinghub.common.migrations import Connection
 from thinghub.common.postgres import Postgres
@@ -15,7 +16,6 @@ from thinghub.common.postgres import Postgres
 DEADLINE_S = 3.0
 
 T = TypeVar("T")
-_left: set[asyncio.Task[object]] = set()
 
 
 @asynccontextmanager
@@ -29,23 +29,9 @@ async def connected(postgres: Postgres) -> AsyncIterator[Connection]:
 
 
 async def within(seconds: float, reading: Coroutine[object, object, T]) -> T:
-    """The result of a reading, or StoreUnavailable after that time even if the frozen server's connection takes longer
-    to be given back: a connecting device cannot wait for that."""
-    task = asyncio.ensure_future(reading)
-    _left.add(task)
-    task.add_done_callback(_forget)
+    """The result of a reading, or StoreUnavailable after that time, whatever the server does meanwhile: a connecting
+    device cannot wait for it."""
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if not done:
-        task.cancel()
-        raise StoreUnavailable("the credential store does not answer in time")
-    return task.result()
-
-
-def _forget(task: asyncio.Task[object]) -> None:
-    _left.discard(task)
-    if not task.cancelled():
-        task.exception()  # seen: nobody waits for it any more, or has had it
+        return await deadlines.within(seconds, reading)
+    except TimeoutError as error:
+        raise StoreUnavailable("the credential store does not answer in time") from error

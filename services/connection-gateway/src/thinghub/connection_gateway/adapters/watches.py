@@ -1,29 +1,10 @@
-"""Whether the parts this gateway depends on are there, as health components."""
+"""The worker id this gateway makes message ids with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Never
 
-from thinghub.common.errors import Fault
-from thinghub.common.health import Component
 from thinghub.common.redis.workers import NoWorkerId, WorkerLease
 from thinghub.connection_gateway.errors import WorkerIdLost
-
-PAUSE_SECONDS = 2.0
-FAILING_PAUSE_SECONDS = 0.5
-
-
-async def watch(component: Component, ping: Callable[[], Awaitable[None]]) -> Never:
-    """Asks for ever; every question has the deadline of `ping`."""
-    while True:
-        try:
-            await ping()
-        except Fault as fault:
-            component.fail(fault.message)
-            await asyncio.sleep(FAILING_PAUSE_SECONDS)
-        else:
-            component.ok()
-            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def leased_worker(lease: WorkerLease) -> int:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import asyncpg
 
+from thinghub.common import deadlines
 from thinghub.common.migrations import Connection
 from thinghub.common.postgres import Postgres, PostgresUnavailable
 from thinghub.device_registry.errors import StoreUnavailable
@@ -15,7 +16,6 @@ READ_S = 4.0
 UNIT_S = 15.0  # a unit calls auth and the gateways, each with a deadline of 5 s
 
 T = TypeVar("T")
-_left: set[asyncio.Task[object]] = set()
 
 
 @asynccontextmanager
@@ -29,23 +29,9 @@ async def connected(postgres: Postgres, deadline: float = READ_S) -> AsyncIterat
 
 
 async def within(seconds: float, reading: Coroutine[object, object, T]) -> T:
-    """The result of a reading, or StoreUnavailable after that time even if the frozen server's connection takes longer
-    to be given back: a connecting device cannot wait for that."""
-    task = asyncio.ensure_future(reading)
-    _left.add(task)
-    task.add_done_callback(_forget)
+    """The result of a reading, or StoreUnavailable after that time, whatever the server does meanwhile: a connecting
+    device cannot wait for it."""
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if not done:
-        task.cancel()
-        raise StoreUnavailable("the registry's store does not answer in time")
-    return task.result()
-
-
-def _forget(task: asyncio.Task[object]) -> None:
-    _left.discard(task)
-    if not task.cancelled():
-        task.exception()  # seen: nobody waits for it any more, or has had it
+        return await deadlines.within(seconds, reading)
+    except TimeoutError as error:
+        raise StoreUnavailable("the registry's store does not answer in time") from error

@@ -26,8 +26,8 @@ INSERT INTO product ({rows.PRODUCT}, policy_version) VALUES
 ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, next_version(NULL))
 """
 _INSERT_CLASS = """
-INSERT INTO topic_class (product_key, short_name, operation, description, codec, proxy_subscribe)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING topic_id
+INSERT INTO topic_class (topic_id, product_key, short_name, operation, description, codec, proxy_subscribe)
+VALUES (coalesce($1, free_topic_id()), $2, $3, $4, $5, $6, $7) RETURNING topic_id
 """
 _NEXT_POLICY = """
 UPDATE product SET policy_version = next_version(policy_version) WHERE product_key = $1 RETURNING policy_version
@@ -95,6 +95,7 @@ class PostgresUnit(PostgresBatchUnit):
 
     async def insert_topic_class(self, topic_class: TopicClass) -> int:
         values = (
+            topic_class.id or None,
             topic_class.product_key,
             topic_class.short_name,
             topic_class.operation.value,
@@ -105,7 +106,14 @@ class PostgresUnit(PostgresBatchUnit):
         try:
             return int(await self._connection.fetchval(_INSERT_CLASS, *values))
         except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "topic_class_pkey":
+                raise TopicClassExists("a topic class with this id exists") from error
             raise TopicClassExists("the product has this topic class") from error
+
+    async def drop_topic_class(self, product_key: str, short_name: str) -> None:
+        await self._connection.execute(
+            "DELETE FROM topic_class WHERE product_key = $1 AND short_name = $2", product_key, short_name
+        )
 
     async def next_policy(self, product_key: str) -> int:
         return int(await self._connection.fetchval(_NEXT_POLICY, product_key))

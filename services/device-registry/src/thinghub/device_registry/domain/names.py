@@ -50,8 +50,8 @@ def check_product_key(product_key: str) -> None:
 
 
 def check_product_name(name: str) -> None:
-    """4 to 30 characters: letters and digits of any script, spaces, `_ - @ ( )`. As in the contract a Chinese or Japanese
-    character counts as two towards the least; towards the most it counts as one, which refuses nobody."""
+    """4 to 30 characters: letters and digits of any script, spaces, `_ - @ ( )`. As in the contract a Chinese or
+    Japanese character counts as two towards the least; towards the most it counts as one, which refuses nobody."""
     width = sum(1 if character.isascii() else 2 for character in name)
     if width < 4 or len(name) > 30:
         raise ProductNameInvalid("a product name has 4 to 30 characters")

@@ -22,6 +22,8 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TopicClass:
+    """`id` 0 before it is stored, unless it was given."""
+
     id: int
     product_key: str
     short_name: str
@@ -32,6 +34,7 @@ class TopicClass:
 
 
 DEFAULT_CLASSES = (("update", Operation.PUB), ("update/error", Operation.PUB), ("get", Operation.SUB))
+DEFAULT_NAMES = frozenset(name for name, _ in DEFAULT_CLASSES)
 
 
 def default_classes(product_key: str) -> list[TopicClass]:
@@ -41,6 +44,8 @@ def default_classes(product_key: str) -> list[TopicClass]:
 
 def check_topic_class(topic_class: TopicClass) -> None:
     """Raises TopicClassInvalid, TopicOperationInvalid."""
+    if topic_class.id < 0:
+        raise TopicClassInvalid("a topic class's id is a positive integer")
     name = topic_class.short_name
     topic = f"/{topic_class.product_key}/{_DEVICE}/user/{name}"
     if not name or len(topic.encode()) > MAX_TOPIC_BYTES or topic.count("/") > MAX_SLASHES:

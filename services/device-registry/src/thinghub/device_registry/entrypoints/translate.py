@@ -163,7 +163,7 @@ def topic_class(message: pb.TopicClass) -> TopicClass:
     if operation is None:
         raise TopicOperationInvalid("the operation is PUB, SUB or ALL")
     return TopicClass(
-        0,
+        message.topic_id,
         message.product_key,
         message.short_name,
         operation,

@@ -40,7 +40,10 @@ class Unit(BatchUnit, Protocol):
     async def count_topic_classes(self, product_key: str) -> int: ...
 
     async def insert_topic_class(self, topic_class: TopicClass) -> int:
-        """The id given to it. Raises TopicClassExists."""
+        """Its id: the one it has, or one that is made. Raises TopicClassExists."""
+
+    async def drop_topic_class(self, product_key: str, short_name: str) -> None:
+        """Nothing happens when the product does not have it."""
 
     async def next_policy(self, product_key: str) -> int:
         """Raises the version of the product's policy and returns it."""

@@ -8,6 +8,7 @@ from thinghub.device_registry.domain.names import check_text, generate_product_k
 from thinghub.device_registry.domain.paging import page_of
 from thinghub.device_registry.domain.products import Limits, Product, check_limits, check_product
 from thinghub.device_registry.domain.topic_classes import (
+    DEFAULT_NAMES,
     MAX_CLASSES,
     TopicClass,
     check_topic_class,
@@ -79,11 +80,14 @@ class Products:
         return version
 
     async def create_topic_class(self, instance_id: str, topic_class: TopicClass) -> int:
-        """Its id. Raises TopicClassInvalid, TopicOperationInvalid, TopicClassExists, TopicClassLimit."""
+        """Its id. With a given id, a class that every product begins with gives way to the one that is imported. Raises
+        TopicClassInvalid, TopicOperationInvalid, TopicClassExists, TopicClassLimit."""
         check_text(instance_id + topic_class.product_key, "ProductKey")
         check_topic_class(topic_class)
         async with self._store.unit() as unit:
             await unit.lock_product(instance_id, topic_class.product_key)
+            if topic_class.id and topic_class.short_name in DEFAULT_NAMES:
+                await unit.drop_topic_class(topic_class.product_key, topic_class.short_name)
             if await unit.count_topic_classes(topic_class.product_key) >= MAX_CLASSES:
                 raise TopicClassLimit(f"a product has at most {MAX_CLASSES} topic classes")
             topic_id = await unit.insert_topic_class(topic_class)

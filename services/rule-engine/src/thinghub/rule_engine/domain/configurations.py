@@ -208,6 +208,13 @@ def _check_target(text: str, template: Template) -> None:
         _refuse("topic", "must be /{productKey}/{deviceName}/user/ and a topic")
 
 
+def fixed_target(topic: Template) -> str | None:
+    """The product key that a checked REPUBLISH topic names, None when it has to be rendered to tell."""
+    first = topic.pieces[0]
+    key, slash, _ = first[1:].partition("/") if isinstance(first, str) else ("", "", "")
+    return key if slash else None
+
+
 def target_device(topic: str) -> tuple[str, str]:
     """Product key and device name of a rendered REPUBLISH topic. Raises ValueError saying what is wrong with it."""
     levels = topic.split("/")

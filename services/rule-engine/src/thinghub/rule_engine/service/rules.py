@@ -14,6 +14,7 @@ from thinghub.rule_engine.ports.changes import Changes
 from thinghub.rule_engine.ports.store import RuleStore
 from thinghub.rule_engine.service.catalogue import Catalogue
 from thinghub.rule_engine.service.lanes import Kinds
+from thinghub.rule_engine.service.ownership import Ownership
 
 MAX_PAGE_SIZE = 200
 log = logging.getLogger("thinghub.rule_engine.rules")
@@ -21,18 +22,27 @@ log = logging.getLogger("thinghub.rule_engine.rules")
 
 class Rules:
     def __init__(
-        self, store: RuleStore, kinds: Kinds, changes: Changes, catalogue: Catalogue, now_ms: Callable[[], int]
+        self,
+        store: RuleStore,
+        kinds: Kinds,
+        ownership: Ownership,
+        changes: Changes,
+        catalogue: Catalogue,
+        now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._kinds = kinds
+        self._ownership = ownership
         self._changes = changes
         self._catalogue = catalogue
         self._now_ms = now_ms
 
     async def create_rule(self, rule: Rule) -> Rule:
         """A stopped rule. Raises what `domain.rules.check_rule` does (SqlError, RuleNameInvalid, TopicInvalid, ...),
-        RuleNameExists, RuleExists, RuleLimit, Unavailable."""
+        ProductNotFound, RuleNameExists, RuleExists, RuleLimit, Unavailable."""
         check_rule(rule)
+        if rule.product_key:
+            await self._ownership.require(rule.instance_id, rule.product_key)
         now = self._now_ms()
         rule = replace(rule, running=False, created_ms=now, modified_ms=now)
         return await self._store.create_rule(rule, MAX_RULES)
@@ -53,10 +63,11 @@ class Rules:
 
     async def start_rule(self, instance_id: str, rule_id: int) -> None:
         """A running rule stays so. Raises RuleNotFound, RuleIncomplete, and what creation raises: limits may have
-        changed since."""
+        changed since, and the product may be gone."""
         rule = await self._store.get_rule(instance_id, rule_id)
         check_startable(rule)
         check_rule(rule)
+        await self._ownership.require(instance_id, rule.product_key)
         await self._store.set_running(instance_id, rule_id, True, self._now_ms())
         await self._announce(rule_id)
 
@@ -67,8 +78,8 @@ class Rules:
 
     async def create_action(self, instance_id: str, action: Action) -> Action:
         """Looks at the destination first. Raises ActionTypeUnsupported, ActionConfigInvalid, TopicTypeUnsupported,
-        SecretNotFound, TableNotFound, TableUniqueMissing, KafkaTopicNotFound, TargetRefused, SinkUnreachable,
-        RuleNotFound, ActionExists, ErrorActionExists, ActionLimit, Unavailable."""
+        ProductNotFound, SecretNotFound, TableNotFound, TableUniqueMissing, KafkaTopicNotFound, TargetRefused,
+        SinkUnreachable, RuleNotFound, ActionExists, ErrorActionExists, ActionLimit, Unavailable."""
         configuration = parse_configuration(action.type, action.configuration)
         rule = await self._store.get_rule(instance_id, action.rule_id)
         fields = FAILURE_KINDS if action.error_action else field_kinds(rule.select)

@@ -1,7 +1,8 @@
 """REPUBLISH: an output becomes a custom message of the device its topic names.
 
 It goes to the device first and then to the bus, so that a gateway that is away does not make the rules behind it see
-the message at every try. Both carry the derived id. A message that has passed five rules goes no further.
+the message at every try. Both carry the derived id. A message that has passed five rules goes no further, and none
+goes to a product of another instance than the rule's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 import orjson
 
 from thinghub.common.errors import Fault
-from thinghub.rule_engine.domain.configurations import Republish, target_device
+from thinghub.rule_engine.domain.configurations import Republish, fixed_target, target_device
 from thinghub.rule_engine.domain.outputs import Output, derived_id
 from thinghub.rule_engine.domain.sql.kinds import ValueKind
 from thinghub.rule_engine.ports.messages import CustomMessages, Delivered, Devices, PlatformMessage
 from thinghub.rule_engine.ports.sinks import SinkDown
+from thinghub.rule_engine.service.ownership import Ownership
 
 HOP_LIMIT = 5
 MAX_PAYLOAD = 262_144
@@ -22,22 +24,38 @@ Count = Callable[[str, int], None]
 
 
 class RepublishSinks:
-    """`count(outcome, n)` learns of what neither fails nor arrives: `hop_limit` and the outcomes of delivery."""
+    """`count(outcome, n)` learns of what neither fails nor arrives: `hop_limit`, `foreign_instance`, `unknown_product`
+    and the outcomes of delivery."""
 
-    def __init__(self, devices: Devices, messages: CustomMessages, count: Count) -> None:
+    def __init__(self, ownership: Ownership, devices: Devices, messages: CustomMessages, count: Count) -> None:
+        self._ownership = ownership
         self._devices = devices
         self._messages = messages
         self._count = count
 
     async def check(self, instance_id: str, configuration: Republish, fields: Mapping[str, ValueKind]) -> None:
-        """Nothing beyond the configuration: the topic's device may be made later."""
+        """The topic's product, where the configuration names it; its device may be made later. Raises ProductNotFound,
+        Unavailable."""
+        product_key = fixed_target(configuration.topic)
+        if product_key is not None:
+            await self._ownership.require(instance_id, product_key)
 
     def open(self, instance_id: str, configuration: Republish) -> "RepublishSink":
-        return RepublishSink(configuration, self._devices, self._messages, self._count)
+        return RepublishSink(instance_id, configuration, self._ownership, self._devices, self._messages, self._count)
 
 
 class RepublishSink:
-    def __init__(self, configuration: Republish, devices: Devices, messages: CustomMessages, count: Count) -> None:
+    def __init__(
+        self,
+        instance_id: str,
+        configuration: Republish,
+        ownership: Ownership,
+        devices: Devices,
+        messages: CustomMessages,
+        count: Count,
+    ) -> None:
+        self._instance_id = instance_id
+        self._ownership = ownership
         self._topic = configuration.topic
         self._devices = devices
         self._messages = messages
@@ -55,13 +73,25 @@ class RepublishSink:
             except ValueError as error:
                 answers[index] = str(error)
         try:
-            await self._send(messages, answers)
+            await self._send(await self._own(messages), answers)
         except Fault as error:
             raise SinkDown(error.message) from error
         return answers
 
     async def close(self) -> None:
         """The channel and the bus are the process's."""
+
+    async def _own(self, messages: list[tuple[int, PlatformMessage]]) -> list[tuple[int, PlatformMessage]]:
+        """Those for products of the rule's instance; the others end here, counted."""
+        instances = await self._ownership.instances(message.product_key for _, message in messages)
+        own: list[tuple[int, PlatformMessage]] = []
+        for index, message in messages:
+            instance_id = instances.get(message.product_key)
+            if instance_id == self._instance_id:
+                own.append((index, message))
+            else:
+                self._count("unknown_product" if instance_id is None else "foreign_instance", 1)
+        return own
 
     async def _send(self, messages: list[tuple[int, PlatformMessage]], answers: list[str | None]) -> None:
         if not messages:
