@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.openapi import OpenApi
-from thinghub.api_gateway.entrypoints import protocol
+from thinghub.common.http import protocol
 
 if TYPE_CHECKING:
     from conftest import Platform
