@@ -11,11 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-import thinghub.device_registry.app
-import thinghub.device_registry.settings
 from tests.support.auth_service import auth_starter
 from tests.support.ota_service import Fleet, Gateway
-from tests.support.registry_service import Registry
+from tests.support.registry_service import Registry, registry_starter
 from thinghub.all_in_one.embedded import certificates
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicSpec
@@ -26,7 +24,6 @@ from thinghub.ota.app import serve
 from thinghub.ota.settings import Settings
 from thinghubpb.gateway.v1 import gateway_pb2_grpc
 from thinghubpb.ota.v1 import ota_pb2_grpc
-from thinghubpb.registry.v1 import registry_pb2_grpc
 
 StartOta = Callable[..., Awaitable[str]]
 
@@ -79,19 +76,13 @@ async def registry(
 ) -> AsyncIterator[Registry]:
     schema = prefix.strip(".")
     servers = {"postgres_dsn": shared["postgres_dsn"], "redis_url": shared["redis_url"]}
-    target = f"unix://{tmp_path}/registry"
-    runtime = Runtime.for_tests("device-registry")
-    async with auth_starter(tmp_path, postgres_schema=f"auth_{schema}", redis_prefix=prefix, **servers) as start:
-        auth = await start()
-        settings = thinghub.device_registry.settings.Settings(
-            **shared,  # type: ignore[arg-type]  # checked by pydantic
-            postgres_schema=f"registry_{schema}",
-            rpc_listen=target,
-            auth_target=auth.target,
-            gateway_target=f"unix://{tmp_path}/gateway",
-        )
-        async with running(thinghub.device_registry.app.serve(settings, runtime), runtime), channel(target) as client:
-            yield Registry(registry_pb2_grpc.RegistryServiceStub(client), runtime, settings)
+    own = {"postgres_schema": f"registry_{schema}", "gateway_target": f"unix://{tmp_path}/gateway"}
+    async with (
+        auth_starter(tmp_path, postgres_schema=f"auth_{schema}", redis_prefix=prefix, **servers) as start_auth,
+        registry_starter(tmp_path, **shared, **own) as start_registry,
+    ):
+        auth = await start_auth()
+        yield await start_registry(rpc_listen=f"unix://{tmp_path}/registry", auth_target=auth.target)
 
 
 @pytest.fixture

@@ -40,17 +40,16 @@ async def test_a_device_is_told_reports_progress_and_the_version_ends_it(fleet: 
 
 async def test_sha256_and_a_difference_are_spelled_for_devices(fleet: Fleet) -> None:
     device, other = await fleet.device(), await fleet.device()
-    await fleet.put(fleet.inform(device, "1.0", module="mcu"), fleet.inform(other, "0.9", module="mcu"))
+    async with fleet.announced() as announced:
+        await fleet.put(fleet.inform(device, "1.0", module="mcu"), fleet.inform(other, "0.9", module="mcu"))
+        await until(lambda: len(announced) >= 2, "both versions are known")
     digest = hashlib.sha256(PACKAGE).hexdigest()
     firmware = await fleet.firmware(
         "2.0", sign=digest.upper(), sign_method="SHA256", type=1, src_version="1.0", module="mcu", udi='{"a":1}'
     )
     assert firmware.sign == digest
 
-    async def both() -> bool:
-        return len(await fleet.tasks(await fleet.job(firmware))) > 0
-
-    await until(both, "the devices' versions are known")
+    await fleet.job(firmware)
     data = (await fleet.until_told(device))["data"]
     assert (data["signMethod"], data["sign"], data["isDiff"], data["module"]) == ("SHA256", digest, 1, "mcu")
     assert data["extData"] == {"_package_udi": '{"a":1}'}
