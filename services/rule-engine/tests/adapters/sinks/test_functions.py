@@ -151,7 +151,7 @@ async def test_a_function_that_takes_less_than_it_is_given_gets_on(secrets: Kept
         sink = opened(secrets, function.url())
         outputs = [output(n, n=n) for n in range(20)]
         error = await down(sink, outputs)
-        # what is known for certain is the run before the first output without an answer; which that is, the network decides
+        # certain is only the run before the first output without an answer; which one that is, the network decides
         assert len(error.answers) <= 6 < len(function.requests) <= 10
         function.status = lambda request: 200
         assert await sink.deliver(outputs[len(error.answers) :]) == [None] * (20 - len(error.answers))
