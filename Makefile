@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
+TEST_WORKERS ?= 2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/thinghub
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo-target
 export UV_CACHE_DIR ?= $(CACHE)/uv
@@ -23,8 +24,8 @@ help: ## list these targets
 up: env ## the platform and its demo until Ctrl-C; options by ARGS="--no-demo --data-dir D --mqtt-port P ..."
 	@exec $(BIN)/thinghub up $(ARGS)
 
-test: env test-core ## every test: the core's, then unit and integration in one session (Kafka needs Java 17 and Maven)
-	@$(PYTEST) $(ARGS)
+test: env test-core ## every test: the core's, then unit and integration (Kafka needs Java 17 and Maven); TEST_WORKERS=2
+	@$(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 test-unit: env ## the tests beside the code, and those of the house itself
 	@$(PYTEST) libs services tests/house --ignore=services/all-in-one $(ARGS)
