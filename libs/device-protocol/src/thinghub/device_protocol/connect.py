@@ -10,6 +10,7 @@ like; all of that is accepted. `timestamp` takes part in the signature and is co
 
 import re
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from thinghub.device_protocol.codes import Connack
 from thinghub.device_protocol.signing import SignMethod
@@ -77,12 +78,34 @@ def parse_connect(client_id: str, username: str, password: str) -> ConnectClaims
     )
 
 
-def signed_content(claims: ConnectClaims) -> bytes:
+class Signed(Protocol):
+    """An identity with a signature under it, of a CONNECT or of a sub-device's log-in."""
+
+    @property
+    def product_key(self) -> str: ...
+    @property
+    def device_name(self) -> str: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def sign_method(self) -> SignMethod: ...
+    @property
+    def timestamp(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+def signed_content(claims: Signed) -> bytes:
     """The bytes under the signature: names and values without separators, `timestamp` only when it was sent."""
     content = f"clientId{claims.client_id}deviceName{claims.device_name}productKey{claims.product_key}"
     if claims.timestamp:
         content += f"timestamp{claims.timestamp}"
     return content.encode()
+
+
+def names_device(product_key: str, device_name: str) -> bool:
+    """Whether these may be a device's names: they go into topics and keys."""
+    return bool(_PRODUCT_KEY.fullmatch(product_key) and _DEVICE_NAME.fullmatch(device_name))
 
 
 def _split_client_id(client_id: str) -> tuple[str, dict[str, str]]:
@@ -97,7 +120,7 @@ def _split_client_id(client_id: str) -> tuple[str, dict[str, str]]:
 
 def _split_username(username: str) -> tuple[str, str]:
     device_name, ampersand, product_key = username.strip().rpartition("&")
-    if not ampersand or not _DEVICE_NAME.fullmatch(device_name) or not _PRODUCT_KEY.fullmatch(product_key):
+    if not ampersand or not names_device(product_key, device_name):
         raise BadUser("the user name is not {deviceName}&{productKey}")
     return product_key, device_name
 
