@@ -159,7 +159,7 @@ class Gateway:
         self.core.set_product_policy("pk", 1, CLASSES, LIMITS)
         self.port = self.core.listen("127.0.0.1", 0, tls)  # type: ignore[arg-type]
         self.core.start()
-        self.seen = Batch([], [], [], [], [], [], [])
+        self.seen = Batch._make([] for _ in Batch._fields)
         self.epoch = 0
 
     def poll(self, wait: float = WAIT) -> bool:

@@ -6,12 +6,14 @@ from thinghub_gateway_core._core import Core, codec_decode
 
 __all__ = [
     "Accept",
+    "Attach",
     "Batch",
     "Closed",
     "ConnectRequest",
     "Core",
     "Delivered",
     "Downlink",
+    "Figures",
     "Limits",
     "LocalMessage",
     "Options",
@@ -68,6 +70,14 @@ class Accept(NamedTuple):
     ext: int
 
 
+class Attach(NamedTuple):
+    gateway: int
+    product_key: str
+    device_name: str
+    epoch: int
+    ext: int
+
+
 class Closed(NamedTuple):
     handle: int
     product_key: str
@@ -107,6 +117,22 @@ class LocalMessage(NamedTuple):
 class Delivered(NamedTuple):
     token: int
     outcome: Literal["delivered", "sent", "no_subscriber", "offline", "timeout", "failed"]
+
+
+class Figures(NamedTuple):
+    handle: int
+    found: bool
+    messages_up: int
+    messages_down: int
+    refused_permission: int
+    refused_quota: int
+    quota_delays: int
+    in_flight: int
+    queued: int
+    subscriptions: list[str]
+    keep_alive_s: int
+    last_packet_ms_ago: int
+    out_buffer: int
 
 
 class Batch(NamedTuple):

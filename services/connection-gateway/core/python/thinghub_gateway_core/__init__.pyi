@@ -5,8 +5,14 @@ Python waits on `event_fd`, calls `poll` for everything that happened since, and
 Every method may be called from any thread and returns without blocking on the network.
 
 A *connection* is a socket, named by a `conn` number; a *session* is a device's presence on it, named by a `handle`
-(slot index and generation, so a late answer never reaches a newer session). A connection carries 1 to 2,001 sessions;
-tables are keyed by session.
+(slot index and generation, so a late answer never reaches a newer session). A connection carries 1 to 2,001 sessions:
+its own (`accept`) and up to 2,000 sub-sessions, a gateway's sub-devices (`attach`). Each has its own identity, epoch,
+permissions, quotas, subscriptions and record sequence; all of them share the socket, its keep-alive, the order of its
+PUBACKs and its QoS 1 window.
+
+Which session a topic speaks for: the first pair of neighbouring levels (product key, device name) that names a session
+of the connection; without such a pair, the connection's own. So it is for a PUBLISH and for each filter of a SUBSCRIBE
+or UNSUBSCRIBE.
 """
 
 from typing import Literal, NamedTuple, TypedDict
@@ -32,7 +38,7 @@ class Options(TypedDict, total=False):
     max_out_buffer_bytes: int  # 1 MiB a connection: a slower reader is closed
     max_connections: int  # 18000
     delivery_timeout_ms: int  # 10000: QoS 1 downlink without PUBACK
-    max_inflight_down: int  # 100 a session
+    max_inflight_down: int  # 100 a connection, whichever of its sessions
     packet_timeout_ms: int  # 30000: a packet that began must end within this
     max_local_queue: int  # 10000 local messages not polled yet: more are dropped, acknowledged and counted
     max_partial_bytes: int  # 256 MiB of partial packets over all connections: above it a growing one is closed
@@ -57,8 +63,21 @@ class Accept(NamedTuple):
     ext: int
     """`ext` flags of the client id."""
 
+class Attach(NamedTuple):
+    """A sub-session to begin on a live connection."""
+
+    gateway: int
+    """Handle of the connection's own session."""
+    product_key: str
+    device_name: str
+    epoch: int
+    ext: int
+    """Flags of the sub-session; `ext` rules of the topic table look at these, not at the gateway's."""
+
 class Closed(NamedTuple):
-    """A session ended. `flushed` sessions are reported once more in `Batch.flushed`."""
+    """A session ended. `flushed` sessions are reported once more in `Batch.flushed`.
+
+    When a connection ends, each of its sessions is reported, the sub-sessions before its own."""
 
     handle: int
     product_key: str
@@ -66,7 +85,9 @@ class Closed(NamedTuple):
     epoch: int
     reason: str
     """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
-    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given."""
+    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given.
+    Of a sub-session: that of its connection, `replaced` (the same device was attached again), or what `close` was
+    given."""
 
 class Sample(NamedTuple):
     message_id: int
@@ -87,7 +108,14 @@ class Record(NamedTuple):
     samples: list[Sample]
 
 class LocalMessage(NamedTuple):
-    """An uplink message of a category the gateway itself answers."""
+    """An uplink message of a category the gateway itself answers: handle, names and epoch are those of the session it
+    speaks for.
+
+    Or, with category `foreign`, the report of a publish that was refused for permission (and acknowledged) although
+    another device might publish there: `handle` and `epoch` are the connection's own session's, `product_key` and
+    `device_name` that other device's as the topic names it, `payload` is empty. Topic classes of its product are taken
+    as permitted. It comes after quota, and only while less than half of max_local_queue waits, so that a flood of them
+    leaves room for the rest."""
 
     handle: int
     product_key: str
@@ -103,6 +131,32 @@ class Delivered(NamedTuple):
     token: int
     outcome: Literal["delivered", "sent", "no_subscriber", "offline", "timeout", "failed"]
 
+class Figures(NamedTuple):
+    """What a session did since it began. Counts go round at 2**32."""
+
+    handle: int
+    found: bool
+    """False: no such session (any more); the rest is 0 or empty."""
+    messages_up: int
+    """Published and not refused."""
+    messages_down: int
+    """Written to the device, either quality."""
+    refused_permission: int
+    """Publishes; those to topics that have no owner included."""
+    refused_quota: int
+    quota_delays: int
+    in_flight: int
+    """QoS 1 messages of this session not acknowledged yet."""
+    queued: int
+    """Those that wait behind the connection's window."""
+    subscriptions: list[str]
+    """At most 100."""
+    keep_alive_s: int
+    """Of the connection, as the next two."""
+    last_packet_ms_ago: int
+    out_buffer: int
+    """Bytes written that the peer has not taken."""
+
 class Batch(NamedTuple):
     connects: list[ConnectRequest]
     dropped: list[int]
@@ -113,6 +167,7 @@ class Batch(NamedTuple):
     records: list[Record]
     local: list[LocalMessage]
     delivered: list[Delivered]
+    inspected: list[Figures]
 
 class TopicRule(NamedTuple):
     """One row of the device contract's topic table, as the core compiles it.
@@ -206,36 +261,53 @@ class Core:
         A connection whose product has no policy stays to be rejected or accepted later. A handle always ends in
         `Closed` and `flushed`, also when its connection went away in this very moment."""
 
+    def attach(self, sessions: list[Attach]) -> list[int]:
+        """Begins sub-sessions and returns their handles. From then on the device publishes, subscribes and receives
+        over that connection; nothing is written to the peer.
+
+        0 where `gateway` names no live session, the device is the connection's own, its product has no policy, or 2,000
+        other devices are attached to it. A device attached already is replaced: the older session ends with reason
+        `replaced`. `gateway` is a connection's own session: under a sub-session's handle the new one ends at once. A
+        handle always ends in `Closed` and `flushed`, also when its connection went away in this very moment."""
+
     def reject(self, refusals: list[tuple[int, int, str]]) -> None:
         """(conn, CONNACK return code, reason for the counters): sends CONNACK and closes."""
 
     def close(self, handles: list[tuple[int, str]]) -> None:
         """(handle, reason): ends sessions. Their uplink is sealed at once; `Batch.flushed` says when it is committed.
 
-        A handle that ended before is ignored."""
+        A sub-session ends alone: the connection stays, what is under way towards the device is answered `offline`, and
+        what it publishes from then on is refused (and reported as `foreign`). A connection's own session ends the
+        connection and with it every session on it. A handle that ended before is ignored."""
 
     def deliver(self, messages: list[Downlink]) -> None:
         """Every token is answered in `Batch.delivered`, once: QoS 0 `sent` when written; QoS 1 `delivered` at PUBACK,
-        `timeout`, or `offline` when the session ended first; `failed` over the downlink rate, or when 100 messages
-        or max_out_buffer_bytes already wait behind the window."""
+        `timeout`, or `offline` when the session ended first; `failed` over the downlink rate, or when the queue behind
+        the window is full: 100 messages of the session, 100 and 10 more for each sub-session of the connection, or
+        max_out_buffer_bytes of them together."""
 
     def commit(self, record_ids: list[int]) -> None: ...
     def fail(self, record_ids: list[int]) -> None:
-        """The connections with messages in these records are closed, so the devices resend."""
+        """The connections with messages in these records are closed, so the devices resend; so is one whose
+        sub-session ended since it published them."""
+
+    def inspect(self, handles: list[int]) -> None:
+        """Asks for the figures of these sessions; they come in a later `Batch.inspected`, one a handle, in order."""
 
     def counters(self) -> dict[str, int]:
         """Monotonic counters and gauges by name, `family:reason` where there are reasons.
 
-        Gauges: running (1 while the reactor's thread lives), connections, sessions, records_outstanding, inflight_bytes
-        (open and uncommitted), local_waiting.
+        Gauges: running (1 while the reactor's thread lives), connections, sessions (sub-sessions included),
+        sub_sessions, records_outstanding, inflight_bytes (open and uncommitted), local_waiting.
         Connections: connections_accepted, accept_refused:{files,max_connections}, accept_errors, connect_requests,
-        sessions_accepted, tls_handshakes, tls_resumed, refused_connect:{reason given to reject, protocol_version,
-        keep_alive_range, accept_timeout, overloaded}, closed:{reason of Closed; also connect_timeout, no_certificate,
-        tls, error}, protocol:{not_connected,second_connect,qos2,server_packet,too_large,bad_length,bad_flags,bad_type,
-        bad_body,bad_utf8,bad_packet_id,bad_topic,bad_qos,bad_protocol}.
+        sessions_accepted, sub_sessions_attached, tls_handshakes, tls_resumed, refused_connect:{reason given to reject,
+        protocol_version, keep_alive_range, accept_timeout, overloaded}, closed:{reason of Closed; also connect_timeout,
+        no_certificate, tls, error}, sub_closed:{reason of Closed}, protocol:{not_connected,second_connect,qos2,
+        server_packet,too_large,bad_length,bad_flags,bad_type,bad_body,bad_utf8,bad_packet_id,bad_topic,bad_qos,
+        bad_protocol}.
         Uplink: bytes_in, messages_in:{qos0,qos1} (refused ones included, over-quota and too large ones not),
         refused_publish:{permission,quota,owner_absent,too_large,local_queue}, quota_delayed, quota_observed,
-        backpressure_pauses, local_messages, pubacks.
+        backpressure_pauses, local_messages, foreign_publishes (reported), pubacks.
         Records: records, record_messages, record_bytes, records_committed, records_failed, records_timed_out,
         late_answers (commit or fail of a record that is not outstanding).
         Downlink: bytes_out, subscribes, unsubscribes, refused_subscribe:{permission,limit,filters},
