@@ -3,17 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import orjson
-
 from thinghub.device_protocol import alink
 from thinghub.device_protocol.message_ids import derive
 from thinghub.device_protocol.tsl.model import Property
-from thinghub.device_protocol.tsl.validator import WHY
-from thinghub.shadow.domain.thing_models import Strictness, ThingModel
-from thinghub.shadow.domain.thing_posts import MAX_PROPERTIES, Item
-from thinghub.shadow.errors import PropertiesInvalid, SpanInvalid, ThingModelMissing
+from thinghub.shadow.domain.thing_models import ThingModel
+from thinghub.shadow.domain.thing_posts import Item
+from thinghub.shadow.errors import SpanInvalid, ThingModelMissing
 from thinghub.shadow.ports.documents import Device
 from thinghub.shadow.ports.things import EventRow, History, Properties, Senders, Sending, Span
+from thinghub.shadow.service.thing_items import settable
 from thinghub.shadow.service.thing_lookups import ThingModels
 
 MAX_LIMIT = 100
@@ -65,7 +63,7 @@ class ThingReports:
         """Sends a property set; the id in it. Raises PropertiesInvalid, ThingModelMissing, Fault when no gateway took
         it. A device that is away and has no persistent session never gets it: the contract's call is asynchronous."""
         model = await self._model(device)
-        values = _settable(items, model)
+        values = settable(items, model)
         number = await self._properties.next_id(device)
         topic = f"/sys/{device.product_key}/{device.device_name}/thing/service/property/set"
         payload = alink.command(str(number), _SET, values)
@@ -89,19 +87,3 @@ def _check(span: Span) -> None:
         raise SpanInvalid(f"a page has 1 to {MAX_LIMIT} entries")
     if not 0 <= span.start_ms <= span.end_ms < 1 << 53:
         raise SpanInvalid("the times are epoch milliseconds, the start not after the end")
-
-
-def _settable(items: str, model: ThingModel) -> dict[str, object]:
-    try:
-        values = orjson.loads(items)
-    except orjson.JSONDecodeError as error:
-        raise PropertiesInvalid("Items is not JSON") from error
-    if not isinstance(values, dict) or not 1 <= len(values) <= MAX_PROPERTIES:
-        raise PropertiesInvalid(f"Items is an object of 1 to {MAX_PROPERTIES} properties")
-    for identifier, value in values.items():
-        known = model.validator.properties.get(identifier)
-        if known is None or not known.writable:
-            raise PropertiesInvalid(f"{identifier[:101]} is no property that can be set")
-        if model.strictness is not Strictness.NONE and (code := model.validator.value(identifier, value)):
-            raise PropertiesInvalid(f"{WHY[code]}: {identifier}")
-    return values
