@@ -20,7 +20,7 @@ EVERY = Span(0, 1 << 50, 10, True)
 
 
 def latest(epoch: int, sequence: int, **values: object) -> Latest:
-    return Latest(DEVICE, (epoch, sequence), {name: Item(value, NOW) for name, value in values.items()})
+    return Latest(DEVICE, (epoch, sequence), list(values), list(values.values()), [NOW] * len(values))
 
 
 async def test_newer_values_are_kept_and_older_places_write_nothing(redis: Redis) -> None:
@@ -29,10 +29,18 @@ async def test_newer_values_are_kept_and_older_places_write_nothing(redis: Redis
     for epoch, sequence in ((5, 3), (5, 2), (4, 9)):
         await store.put([latest(epoch, sequence, a=99, c=99)])
     assert await store.get(DEVICE, ["a", "b", "c"]) == [Item(1, NOW), Item("x", NOW), None]
-    await store.put([latest(5, 4, a=2), Latest(OTHER, (1, 1), {"a": Item(7, 1)})])
+    await store.put([latest(5, 4, a=2), Latest(OTHER, (1, 1), ["a"], [7], [1])])
     await store.put([latest(6, 1, c=[1])])
     assert await store.get(DEVICE, ["a", "b", "c"]) == [Item(2, NOW), Item("x", NOW), Item([1], NOW)]
     assert await store.get(OTHER, ["a"]) == [Item(7, 1)]
+
+
+async def test_any_text_is_kept_as_it_is(redis: Redis) -> None:
+    store = RedisProperties(redis)
+    texts = ["", "line\nend", "comma,", "\0", '"]', 1e300, 2**53 + 1, [1, "\n"], {"a,b": None}]
+    await store.put([latest(5, 3, **{f"t{number}": text for number, text in enumerate(texts)})])
+    found = await store.get(DEVICE, [f"t{number}" for number in range(len(texts))])
+    assert found == [Item(text, NOW) for text in texts]
 
 
 async def test_what_the_platform_itself_writes_is_not_fenced(redis: Redis) -> None:
@@ -63,7 +71,8 @@ async def postgres(postgres_dsn: str, prefix: str) -> AsyncIterator[Postgres]:
 
 
 def row(number: int, value: object, received_ms: int = NOW) -> PropertyRow:
-    return PropertyRow(DEVICE, received_ms, number, {"a": [Item(value, received_ms + number)], "b": [Item("\0", NOW)]})
+    timed = {"a": [Item(value, received_ms + number)], "b": [Item("\0", NOW)]}
+    return PropertyRow(DEVICE, received_ms, number, {}, timed)
 
 
 async def test_history_is_written_once_and_read_by_time(postgres: Postgres) -> None:
@@ -77,6 +86,13 @@ async def test_history_is_written_once_and_read_by_time(postgres: Postgres) -> N
     assert await history.values(DEVICE, "c", EVERY) == []
     assert await history.values(OTHER, "a", EVERY) == []
     assert (await history.values(DEVICE, "b", EVERY))[0].value == "\0"
+
+
+async def test_plain_posts_are_of_the_time_they_were_received(postgres: Postgres) -> None:
+    history = PostgresHistory(postgres, 30, lambda: NOW)
+    await history.add([PropertyRow(DEVICE, NOW, 1, {"a": 1.5, "b": "x\ny"}, {}), row(2, 7)], [])
+    assert await history.values(DEVICE, "a", EVERY) == [Item(1.5, NOW), Item(7, NOW + 2)]
+    assert Item("x\ny", NOW) in await history.values(DEVICE, "b", EVERY)
 
 
 async def test_events_are_found_by_name_and_type(postgres: Postgres) -> None:

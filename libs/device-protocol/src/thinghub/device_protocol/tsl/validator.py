@@ -47,19 +47,19 @@ class Bad:
 
 
 class Validator:
-    """A published thing model, compiled. `property` and `event` look functions up by identifier."""
+    """A published thing model, compiled. `checks` has the check of each property, for who judges many at once."""
 
     def __init__(self, model: ThingModel) -> None:
         self.properties: Mapping[str, Property] = {one.identifier: one for one in model.properties}
         self.events: Mapping[str, Event] = {one.identifier: one for one in model.events}
         self.services: Mapping[str, Service] = {one.identifier: one for one in model.services}
-        self._values: dict[str, Check] = {one.identifier: compile_type(one.type) for one in model.properties}
+        self.checks: Mapping[str, Check] = {one.identifier: compile_type(one.type) for one in model.properties}
         self._outputs = {one.identifier: compile_members(one.outputs) for one in model.events}
         self._inputs = {one.identifier: compile_members(one.inputs) for one in model.services}
 
     def value(self, identifier: str, value: object) -> int:
         """Of a property that the model has: 0 or a TslCode."""
-        return self._values[identifier](value)
+        return self.checks[identifier](value)
 
     def output(self, identifier: str, value: object) -> int:
         """Of an event: 0 or a TslCode, NO_FUNCTION for one the model does not have."""

@@ -1,4 +1,7 @@
-"""History in PostgreSQL: a partition a day of receive time, made ahead, dropped past retention."""
+"""History in PostgreSQL: a partition a day of receive time, made ahead, dropped past retention.
+
+`items` of a post is [time, {identifier: value}], or {identifier: [[value, time], ...]} where values have other times.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -82,7 +85,7 @@ class PostgresHistory:
         statement = _VALUES.format(order="ASC" if span.ascending else "DESC")
         async with self._connected(READ_S) as connection:
             rows = await connection.fetch(statement, *device, span.start_ms, span.end_ms, identifier, span.limit + 1)
-        found = [Item(*one) for row in rows for one in orjson.loads(row["items"])[identifier]]
+        found = [item for row in rows for item in _items(row["items"], identifier)]
         inside = [one for one in found if span.start_ms <= one.time_ms <= span.end_ms]
         return sorted(inside, key=lambda one: one.time_ms, reverse=not span.ascending)[: span.limit + 1]
 
@@ -162,9 +165,12 @@ def _post_columns(rows: Sequence[PropertyRow]) -> tuple[list[object], ...]:
         [one.device.device_name for one in rows],
         [one.received_ms for one in rows],
         [one.message_id for one in rows],
-        [max(item.time_ms for values in one.items.values() for item in values) for one in rows],
+        [
+            max(item.time_ms for values in one.timed.values() for item in values) if one.timed else one.received_ms
+            for one in rows
+        ],
         # Identifiers have no commas.
-        [",".join(one.items) for one in rows],
+        [",".join(one.timed or one.plain) for one in rows],
         [_text(one) for one in rows],
     )
 
@@ -184,5 +190,15 @@ def _event_columns(rows: Sequence[EventRow]) -> tuple[list[object], ...]:
 
 
 def _text(row: PropertyRow) -> str:
-    items = {name: [(item.value, item.time_ms) for item in values] for name, values in row.items.items()}
+    if not row.timed:
+        return orjson.dumps((row.received_ms, row.plain)).decode()
+    items = {name: [(item.value, item.time_ms) for item in values] for name, values in row.timed.items()}
     return orjson.dumps(items).decode()
+
+
+def _items(text: str, identifier: str) -> list[Item]:
+    """Of one property; the two forms are those of the column `items`."""
+    post = orjson.loads(text)
+    if isinstance(post, list):
+        return [Item(post[1][identifier], post[0])]
+    return [Item(*one) for one in post[identifier]]

@@ -22,10 +22,11 @@ def reply_topic(product_key: str, device_name: str) -> str:
 def moments(post: Post) -> Sequence[Mapping[str, Item]]:
     """The values of a post, apart where a property has several: what was the case at each time, oldest first. A post
     with one value a property is one moment, whatever the times."""
-    if all(len(values) == 1 for values in post.items.values()):
-        return [{identifier: values[0] for identifier, values in post.items.items()}] if post.items else []
+    items = post.items
+    if all(len(values) == 1 for values in items.values()):
+        return [{identifier: values[0] for identifier, values in items.items()}] if items else []
     by_time: dict[int, dict[str, Item]] = {}
-    for identifier, values in post.items.items():
+    for identifier, values in items.items():
         for item in values:
             by_time.setdefault(item.time_ms, {})[identifier] = item
     return [by_time[time_ms] for time_ms in sorted(by_time)]
@@ -51,6 +52,22 @@ def property_body(
                 for identifier, one in failed.items()
             },
             "items": {identifier: {"value": item.value, "time": item.time_ms} for identifier, item in items.items()},
+        }
+    )
+
+
+def plain_body(
+    identity: Mapping[str, str], received_ms: int, request_id: str, plain: Mapping[str, object], device_type: str
+) -> bytes:
+    """The same of a plain post."""
+    return orjson.dumps(
+        {
+            **identity,
+            "gmtCreate": received_ms,
+            "deviceType": device_type,
+            "requestId": request_id,
+            "checkFailedData": {},
+            "items": {identifier: {"value": value, "time": received_ms} for identifier, value in plain.items()},
         }
     )
 

@@ -10,7 +10,7 @@ strictness: nobody could say what it is. A value nested deeper than can be writt
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -54,13 +54,22 @@ class Occurred(NamedTuple):
 
 @dataclass(slots=True)
 class Post:
-    """`items` have the values of each property in the order posted. Nothing is stored when `code` is not 200."""
+    """Nothing is stored when `code` is not 200. Most posts are `plain`, which costs a third: bare good values, one a
+    property, all of the time they were received; then `timed` is empty. Else `timed` has the values of each property in
+    the order posted."""
 
     code: int = Alink.SUCCESS
     message: str = SUCCESS
-    items: dict[str, list[Item]] = field(default_factory=dict)
+    plain: dict[str, object] = field(default_factory=dict)
+    received_ms: int = 0
+    timed: dict[str, list[Item]] = field(default_factory=dict)
     failed: dict[str, Failed] = field(default_factory=dict)
     events: list[Occurred] = field(default_factory=list)
+
+    @property
+    def items(self) -> Mapping[str, Sequence[Item]]:
+        """The values of each property, plain or not."""
+        return {one: [Item(value, self.received_ms)] for one, value in self.plain.items()} or self.timed
 
 
 class Refused(Exception):
@@ -84,7 +93,8 @@ class PostReader:
             return None
         try:
             if what == "property":
-                return self._properties(Post(), _object(params), single=True)
+                given = _object(params)
+                return self._plain(given) or self._properties(Post(), given, single=True)
             if what == "property/batch":
                 return self._batch(_object(params))
             if what == "property/pack":
@@ -93,6 +103,17 @@ class PostReader:
         except Refused as refused:
             return Post(refused.code, refused.message)
 
+    def _plain(self, given: dict[str, object]) -> Post | None:
+        """What most posts are: bare values that are good. None: it has to be looked at more closely."""
+        if not given or len(given) > MAX_PROPERTIES:
+            return None
+        checks = self._validator.checks
+        for identifier, member in given.items():
+            check = checks.get(identifier)
+            if check is None or type(member) not in _PLAIN or check(member):
+                return None
+        return Post(plain=given, received_ms=self._received_ms)
+
     def _properties(self, post: Post, given: dict[str, object], single: bool) -> Post:
         """`single`: a member is a value or {"value","time"}; else it is an array of {"value","time"}."""
         if len(given) > MAX_PROPERTIES:
@@ -100,13 +121,7 @@ class PostReader:
         known = self._validator.properties
         everything = self._model.strictness is Strictness.NONE
         count = 0
-        judge, received_ms = self._validator.value, self._received_ms
         for identifier, member in given.items():
-            # Most posts are bare values that are good.
-            if single and identifier in known and type(member) in _PLAIN and not judge(identifier, member):
-                post.items[identifier] = [Item(member, received_ms)]
-                count += 1
-                continue
             if identifier not in known and not (everything and _IDENTIFIER.fullmatch(identifier)):
                 continue
             members = (member,) if single else _array(member)
@@ -125,7 +140,7 @@ class PostReader:
         if not code and not can_be_written:
             code = TslCode.STRUCT
         if not code:
-            post.items.setdefault(identifier, []).append(Item(value, time_ms))
+            post.timed.setdefault(identifier, []).append(Item(value, time_ms))
         elif self._model.strictness is Strictness.FULL:
             raise Refused(code, f"{WHY[code]}: {identifier}")
         else:

@@ -23,11 +23,13 @@ class Identities(Protocol):
 @dataclass(frozen=True, slots=True)
 class Latest:
     """Newest values of a device, and the place (epoch, sequence) of the message they came with; (0, 0) is the
-    platform's own and is not fenced."""
+    platform's own and is not fenced. `values` and `times` run along `identifiers`."""
 
     device: Device
     place: tuple[int, int]
-    items: Mapping[str, Item]
+    identifiers: Sequence[str]
+    values: Sequence[object]
+    times: Sequence[int]
 
 
 class Properties(Protocol):
@@ -45,10 +47,13 @@ class Properties(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PropertyRow:
+    """One post: `plain` values are of the time it was received, `timed` ones of their own."""
+
     device: Device
     received_ms: int
     message_id: int
-    items: Mapping[str, Sequence[Item]]
+    plain: Mapping[str, object]
+    timed: Mapping[str, Sequence[Item]]
 
 
 @dataclass(frozen=True, slots=True)

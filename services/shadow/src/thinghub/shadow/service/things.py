@@ -152,33 +152,39 @@ class _Judged:
 
     def _keep(self, post: Post, request_id: str) -> None:
         message = self.message
-        if post.items:
+        if post.plain or post.timed:
             self._keep_latest(post)
             if self.model.stored:
-                row = PropertyRow(self.device, message.received_ms, message.id, post.items)
+                row = PropertyRow(self.device, message.received_ms, message.id, post.plain, post.timed)
                 self.effects.posts.append(row)
         self.effects.data.extend(self._data(post, request_id))
-        if self.model.stored:
+        if self.model.stored and post.events:
             self.effects.events.extend(self._event_rows(post))
 
     def _keep_latest(self, post: Post) -> None:
-        place = (self.message.epoch, self.message.sequence)
+        message = self.message
+        place = (message.epoch, message.sequence)
+        earlier = self.effects.latest.get(self.device)
+        # In one partition a device's messages are in order; one that comes a second time is not newer.
+        if earlier is not None and place <= earlier.place and place != (0, 0):
+            return
+        if post.plain and earlier is None:
+            times = [message.received_ms] * len(post.plain)
+            self.effects.latest[self.device] = Latest(
+                self.device, place, list(post.plain), [*post.plain.values()], times
+            )
+            return
         newest = {
             one: values[0] if len(values) == 1 else max(values, key=lambda item: item.time_ms)
             for one, values in post.items.items()
         }
-        earlier = self.effects.latest.get(self.device)
         if earlier is not None:
-            # In one partition a device's messages are in order; one that comes a second time is not newer.
-            if place <= earlier.place and place != (0, 0):
-                return
-            newest = {**earlier.items, **newest}
-        self.effects.latest[self.device] = Latest(self.device, place, self._of_the_model(newest))
-
-    def _of_the_model(self, items: dict[str, Item]) -> dict[str, Item]:
-        """What a product without validation takes may have any name; what is kept for ever is bounded by the model."""
+            newest = {**_items(earlier), **newest}
+        # What a product without validation takes may have any name; what is kept for ever is bounded by the model.
         known = self.model.validator.properties
-        return {identifier: item for identifier, item in items.items() if identifier in known}
+        kept = {identifier: item for identifier, item in newest.items() if identifier in known}
+        values, times = [item.value for item in kept.values()], [item.time_ms for item in kept.values()]
+        self.effects.latest[self.device] = Latest(self.device, place, list(kept), values, times)
 
     def _event_rows(self, post: Post) -> Iterator[EventRow]:
         for number, one in enumerate(post.events):
@@ -196,6 +202,10 @@ class _Judged:
     def _data(self, post: Post, request_id: str) -> Iterator[Message]:
         identity = self._identity()
         received_ms = self.message.received_ms
+        if post.plain:
+            body = bodies.plain_body(identity, received_ms, request_id, post.plain, self.model.device_type)
+            yield self._derived("property/0", bodies.property_topic(*self.device), body)
+            return
         moments = bodies.moments(post) or ([{}] if post.failed else [])
         for number, items in enumerate(moments):
             failed = {} if number else post.failed
@@ -249,6 +259,10 @@ def _below(topic: str) -> str:
     """The topic below `/sys/{pk}/{dn}/`."""
     levels = topic.split("/", _PREFIX_LEVELS)
     return levels[-1] if len(levels) > _PREFIX_LEVELS and levels[1] == "sys" else ""
+
+
+def _items(latest: Latest) -> dict[str, Item]:
+    return dict(zip(latest.identifiers, map(Item, latest.values, latest.times), strict=True))
 
 
 def _is_read(below: str) -> bool:
