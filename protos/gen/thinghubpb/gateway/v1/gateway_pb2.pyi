@@ -563,3 +563,183 @@ class RespondResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RespondResponse: _TypeAlias = RespondResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceId]: ...
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[_device_pb2.DeviceId] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATIONS_FIELD_NUMBER: _builtins.int
+    SAMPLED_EVERY_FIELD_NUMBER: _builtins.int
+    sampled_every: _builtins.int
+    """One message in so many is sampled; 0: none, so no `messages` are to be expected."""
+    @_builtins.property
+    def explanations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation]:
+        """One a device, in order."""
+
+    def __init__(
+        self,
+        *,
+        explanations: _abc.Iterable[Global___Explanation] | None = ...,
+        sampled_every: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanations", b"explanations", "sampled_every", b"sampled_every"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    GATEWAY_ALIVE_FIELD_NUMBER: _builtins.int
+    BARRED_MS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    gateway_alive: _builtins.bool
+    """The session's gateway holds its lease; without it the process is gone, or cut off from Redis."""
+    barred_ms: _builtins.int
+    """Milliseconds for which connects are still refused whatever they prove (a tombstone); 0: not barred."""
+    @_builtins.property
+    def session(self) -> Global___Session: ...
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
+        """Newest first: the last connects and the last ends of sessions."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SampledMessage]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        session: Global___Session | None = ...,
+        gateway_alive: _builtins.bool = ...,
+        barred_ms: _builtins.int = ...,
+        attempts: _abc.Iterable[Global___Attempt] | None = ...,
+        messages: _abc.Iterable[Global___SampledMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "barred_ms", b"barred_ms", "gateway_alive", b"gateway_alive", "messages", b"messages", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class Attempt(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Attempt._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Attempt._Kind.ValueType  # 0
+        KIND_ACCEPTED: Attempt._Kind.ValueType  # 1
+        KIND_REFUSED: Attempt._Kind.ValueType  # 2
+        KIND_CLOSED: Attempt._Kind.ValueType  # 3
+        """A session ended."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: Attempt.Kind.ValueType  # 0
+    KIND_ACCEPTED: Attempt.Kind.ValueType  # 1
+    KIND_REFUSED: Attempt.Kind.ValueType  # 2
+    KIND_CLOSED: Attempt.Kind.ValueType  # 3
+    """A session ended."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    GATEWAY_ADDRESS_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    kind: Global___Attempt.Kind.ValueType
+    reason: _builtins.str
+    """The word it is counted under; empty for an accepted connect."""
+    meaning: _builtins.str
+    """The same in words, and what to do about it."""
+    advice: _builtins.str
+    client_address: _builtins.str
+    gateway_address: _builtins.str
+    time_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: Global___Attempt.Kind.ValueType = ...,
+        reason: _builtins.str = ...,
+        meaning: _builtins.str = ...,
+        advice: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+        gateway_address: _builtins.str = ...,
+        time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "client_address", b"client_address", "gateway_address", b"gateway_address", "kind", b"kind", "meaning", b"meaning", "reason", b"reason", "time_ms", b"time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class SampledMessage(_message.Message):
+    """A message of the device that is traced; never its payload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    QOS_FIELD_NUMBER: _builtins.int
+    RECEIVED_MS_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    size: _builtins.int
+    qos: _builtins.int
+    received_ms: _builtins.int
+    message_id: _builtins.int
+    traceparent: _builtins.str
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        size: _builtins.int = ...,
+        qos: _builtins.int = ...,
+        received_ms: _builtins.int = ...,
+        message_id: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id", "qos", b"qos", "received_ms", b"received_ms", "size", b"size", "topic", b"topic", "traceparent", b"traceparent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampledMessage: _TypeAlias = SampledMessage  # noqa: Y015

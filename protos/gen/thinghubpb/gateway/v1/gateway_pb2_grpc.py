@@ -61,6 +61,11 @@ class GatewayServiceStub:
                 request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/thinghubpb.gateway.v1.GatewayService/Explain',
+                request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.Respond = channel.unary_unary(
                 '/thinghubpb.gateway.v1.GatewayService/Respond',
                 request_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.RespondRequest.SerializeToString,
@@ -108,6 +113,13 @@ class GatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """For support: what is remembered of devices' connects, closes and sampled messages. At most 50 devices.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Respond(self, request, context):
         """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them.
         """
@@ -142,6 +154,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.GetSessions,
                     request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.FromString,
                     response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainRequest.FromString,
+                    response_serializer=thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainResponse.SerializeToString,
             ),
             'Respond': grpc.unary_unary_rpc_method_handler(
                     servicer.Respond,
@@ -286,6 +303,33 @@ class GatewayService:
             '/thinghubpb.gateway.v1.GatewayService/GetSessions',
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsRequest.SerializeToString,
             thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.GetSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.gateway.v1.GatewayService/Explain',
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainRequest.SerializeToString,
+            thinghubpb_dot_gateway_dot_v1_dot_gateway__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

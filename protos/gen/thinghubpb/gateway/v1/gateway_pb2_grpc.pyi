@@ -45,6 +45,8 @@ class GatewayServiceStub:
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]
     """Reads session claims: who is online, where, since when."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ExplainRequest, _gateway_pb2.ExplainResponse]
+    """For support: what is remembered of devices' connects, closes and sampled messages. At most 50 devices."""
     Respond: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.RespondRequest, _gateway_pb2.RespondResponse]
     """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them."""
 
@@ -65,6 +67,8 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     """Ends sessions; with bar_seconds also refuses the device for that long (a tombstone)."""
     GetSessions: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetSessionsRequest, _gateway_pb2.GetSessionsResponse]  # type: ignore[assignment]
     """Reads session claims: who is online, where, since when."""
+    Explain: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ExplainRequest, _gateway_pb2.ExplainResponse]  # type: ignore[assignment]
+    """For support: what is remembered of devices' connects, closes and sampled messages. At most 50 devices."""
     Respond: _aio.UnaryUnaryMultiCallable[_gateway_pb2.RespondRequest, _gateway_pb2.RespondResponse]  # type: ignore[assignment]
     """Between gateways: hands RRPC responses to the gateway whose worker id their ids carry, because it waits for them."""
 
@@ -112,6 +116,14 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.GetSessionsResponse, _abc.Awaitable[_gateway_pb2.GetSessionsResponse]]:
         """Reads session claims: who is online, where, since when."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _gateway_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.ExplainResponse, _abc.Awaitable[_gateway_pb2.ExplainResponse]]:
+        """For support: what is remembered of devices' connects, closes and sampled messages. At most 50 devices."""
 
     @_abc_1.abstractmethod
     def Respond(
