@@ -63,7 +63,7 @@ class ConnectClaims:
 def parse_connect(client_id: str, username: str, password: str) -> ConnectClaims:
     """Raises MalformedClientId or BadUser."""
     signed, keys = _split_client_id(client_id)
-    product_key, device_name = _split_username(username)
+    product_key, device_name = named_device(username)
     return ConnectClaims(
         product_key=product_key,
         device_name=device_name,
@@ -108,6 +108,14 @@ def names_device(product_key: str, device_name: str) -> bool:
     return bool(_PRODUCT_KEY.fullmatch(product_key) and _DEVICE_NAME.fullmatch(device_name))
 
 
+def named_device(username: str) -> tuple[str, str]:
+    """ProductKey and DeviceName that a user name claims. Raises BadUser."""
+    device_name, ampersand, product_key = username.strip().rpartition("&")
+    if not ampersand or not names_device(product_key, device_name):
+        raise BadUser("the user name is not {deviceName}&{productKey}")
+    return product_key, device_name
+
+
 def _split_client_id(client_id: str) -> tuple[str, dict[str, str]]:
     signed, bar, rest = client_id.partition("|")
     if not bar:
@@ -116,13 +124,6 @@ def _split_client_id(client_id: str) -> tuple[str, dict[str, str]]:
         raise MalformedClientId(f"the client id before | must have 1 to {MAX_CLIENT_ID} characters")
     pairs = (pair.partition("=") for pair in rest.partition("|")[0].split(","))
     return signed, {key.strip(): value.strip() for key, equals, value in pairs if equals}
-
-
-def _split_username(username: str) -> tuple[str, str]:
-    device_name, ampersand, product_key = username.strip().rpartition("&")
-    if not ampersand or not names_device(product_key, device_name):
-        raise BadUser("the user name is not {deviceName}&{productKey}")
-    return product_key, device_name
 
 
 def _sign_method(keys: dict[str, str]) -> SignMethod:

@@ -32,6 +32,7 @@ from thinghub.connection_gateway.adapters.core import CoreConnections, CoreFigur
 from thinghub.connection_gateway.adapters.metrics import event_counter, watch_queues
 from thinghub.connection_gateway.adapters.peers import GrpcPeers
 from thinghub.connection_gateway.adapters.presence import Presence
+from thinghub.connection_gateway.adapters.redis_attempts import RedisAttempts, traced_messages
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
 from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
 from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource
@@ -42,10 +43,12 @@ from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.entrypoints.control import Control
 from thinghub.connection_gateway.entrypoints.events import Pump
 from thinghub.connection_gateway.entrypoints.rpc import GatewayRpc
+from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
+from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.lookup import Lookup
 from thinghub.connection_gateway.service.ntp import Ntp
@@ -53,6 +56,7 @@ from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.connection_gateway.settings import Settings
 from thinghub.device_protocol.bus_topics import BUS_TOPICS, DEVICE_LIFECYCLE, BusTopic
 from thinghub.device_protocol.message_ids import MessageIds
@@ -128,7 +132,7 @@ def build_core(settings: Settings, incarnation: str, worker: int, streams: Seque
             "record_timeout_ms": settings.record_timeout_ms,
             "keep_alive_min_s": settings.keep_alive_min_s,
             "keep_alive_max_s": settings.keep_alive_max_s,
-            "trace_every": round(1 / settings.trace_ratio) if settings.trace_ratio else 0,
+            "trace_every": sampled_every(settings),
         }
     )
     if settings.tls_cert_file:
@@ -138,6 +142,11 @@ def build_core(settings: Settings, incarnation: str, worker: int, streams: Seque
     core.set_topic_table(core_rules(topic_rules(indexes, LOCAL)))
     core.start()
     return core
+
+
+def sampled_every(settings: Settings) -> int:
+    """One message in so many is traced; 0: none."""
+    return round(1 / settings.trace_ratio) if settings.trace_ratio else 0
 
 
 class Gateway:
@@ -186,6 +195,9 @@ class Gateway:
             settings.max_inflight_requests,
             count,
         )
+        remembered = RedisAttempts(redis)
+        self.attempts = Attempts(remembered, self.policies.need, settings.remembered_per_minute, now_ms, count)
+        self.traced = TracedMessages(remembered, traced_messages, count)
         limits = ConnectLimits(
             Rates(settings.connects_per_minute), Rates(settings.failures_per_minute), settings.connects_enforce
         )
@@ -199,11 +211,22 @@ class Gateway:
             self.closing,
             self.events,
             limits,
+            self.attempts,
             now_ms,
             count,
         )
         self.ntp = Ntp(self.pushes, now_ms, count)
-        self.pump = Pump(core, self.connects, self.closing, self.pushes, self.requests, self.ntp, self.records)
+        self.pump = Pump(
+            core,
+            self.connects,
+            self.closing,
+            self.pushes,
+            self.requests,
+            self.ntp,
+            self.records,
+            self.attempts,
+            self.traced,
+        )
         self.broadcasts = Broadcasts(
             incarnation,
             RedisRoster(redis),
@@ -215,7 +238,10 @@ class Gateway:
             settings.broadcast_topic_seconds,
             count,
         )
-        self.rpc = GatewayRpc(self.delivery, self.requests, self.kicks, self.lookup, self.broadcasts, count)
+        self.explain = Explain(self.lookup, self.claims, remembered, sampled_every(settings))
+        self.rpc = GatewayRpc(
+            self.delivery, self.requests, self.kicks, self.lookup, self.broadcasts, self.explain, count
+        )
 
     async def run(self) -> None:
         """Serves until cancelled, then stops in order."""
@@ -226,7 +252,7 @@ class Gateway:
                 asyncio.TaskGroup() as tasks,
             ):
                 address = self.settings.rpc_advertise or target
-                self.claims.address = self.lookup.address = address
+                self.claims.address = self.lookup.address = self.attempts.address = address
                 presence = Presence(self.redis, self.incarnation, address, self.settings.lease_seconds)
                 for job in self._jobs(presence):
                     tasks.create_task(job)
@@ -256,6 +282,8 @@ class Gateway:
             self.events.run(),
             self.records.run(),
             self.requests.run(),
+            self.attempts.run(),
+            self.traced.run(),
             self.policies.watch(self.settings.policy_check_seconds),
             Control(self.bus, self.policies).run(),
         ]
@@ -283,6 +311,7 @@ class Gateway:
         self.closing.close(self.table.live(), "shutdown")
         if not await self.closing.drained(budget * 0.6):
             self.runtime.log.warning("%d sessions were not released in time", len(self.table) + self.table.leaving)
+        await self.attempts.drained(budget * 0.1)
         if not await self.events.drained(budget * 0.3):
             self.runtime.log.warning("status events did not reach the bus in time")
         await presence.give_up()
@@ -296,6 +325,7 @@ class Gateway:
                 "records": lambda: self.records.held,
                 "downlinks": lambda: len(self.pushes),
                 "leaving": lambda: self.table.leaving,
+                "attempts": lambda: len(self.attempts),
             },
         )
 

@@ -21,6 +21,12 @@ class DeviceMissing(InvalidArgument):
     reason = "device_invalid"
 
 
+class TooManyDevices(InvalidArgument):
+    """More devices are asked for in one call than it takes."""
+
+    reason = "too_many_devices"
+
+
 class BroadcastTooOften(ResourceExhausted):
     """The product had a broadcast of this kind a moment ago, or this gateway has too many under way."""
 

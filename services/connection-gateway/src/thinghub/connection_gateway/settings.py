@@ -26,6 +26,9 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     connects_per_minute: int = Field(5, ge=0, description="authenticated connects of one device; 0: no limit")
     connects_enforce: bool = Field(True, description="false: count what would be refused")
     failures_per_minute: int = Field(600, ge=0, description="failed connects of one address; 0: no limit")
+    remembered_per_minute: int = Field(
+        30000, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: no limit"
+    )
     policy_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of policy versions")
 
     max_connections: int = Field(18000, ge=1)

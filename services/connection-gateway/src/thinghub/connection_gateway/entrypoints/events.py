@@ -9,12 +9,14 @@ import logging
 from collections.abc import Iterable
 
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
 from thinghub.connection_gateway.service.ntp import Asked, Ntp
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.device_protocol.topics import Category
 from thinghub_gateway_core import Closed, Core, LocalMessage
 from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
@@ -32,6 +34,8 @@ class Pump:
         requests: Requests,
         ntp: Ntp,
         records: Records,
+        attempts: Attempts,
+        traced: TracedMessages,
     ) -> None:
         self._core = core
         self._connects = connects
@@ -40,6 +44,8 @@ class Pump:
         self._requests = requests
         self._ntp = ntp
         self._records = records
+        self._attempts = attempts
+        self._traced = traced
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -51,6 +57,7 @@ class Pump:
     def turn(self) -> None:
         batch = self._core.poll()
         self._records.forward(batch.records)
+        self._traced.note(batch.records)
         for delivered in batch.delivered:
             self._pushes.on_delivered(delivered.token, delivered.outcome)
         self._local(batch.local)
@@ -71,7 +78,9 @@ class Pump:
     def _closed(self, closed: Iterable[Closed]) -> None:
         for session in closed:
             self._requests.on_closed(session.handle)
-            self._closing.on_closed(session.handle)
+            ended = self._closing.on_closed(session.handle)
+            if ended is not None:
+                self._attempts.closed(ended, session.reason)
 
     def _local(self, messages: Iterable[LocalMessage]) -> None:
         asked = []

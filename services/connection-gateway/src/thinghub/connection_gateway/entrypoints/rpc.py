@@ -8,10 +8,12 @@ from thinghub.connection_gateway.domain.broadcasts import Broadcast
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer, Code
+from thinghub.connection_gateway.entrypoints.explaining import explanation
 from thinghub.connection_gateway.errors import DeviceMissing
 from thinghub.connection_gateway.ports import Count, KickTarget, Response
 from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.delivery import Delivery
+from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.lookup import Located, Lookup
 from thinghub.connection_gateway.service.requests import Requests
@@ -26,13 +28,21 @@ _CODES = {code: gateway_pb2.RequestResponse.Code.Value(f"CODE_{code.name}") for 
 
 class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
     def __init__(
-        self, delivery: Delivery, requests: Requests, kicks: Kicks, lookup: Lookup, broadcasts: Broadcasts, count: Count
+        self,
+        delivery: Delivery,
+        requests: Requests,
+        kicks: Kicks,
+        lookup: Lookup,
+        broadcasts: Broadcasts,
+        explain: Explain,
+        count: Count,
     ) -> None:
         self._delivery = delivery
         self._requests = requests
         self._kicks = kicks
         self._lookup = lookup
         self._broadcasts = broadcasts
+        self._explain = explain
         self._count = count
 
     async def Deliver(self, request: gateway_pb2.DeliverRequest, context: Context) -> gateway_pb2.DeliverResponse:
@@ -81,6 +91,13 @@ class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> gateway_pb2.GetSessionsResponse:
         located = await self._lookup.sessions([_device(device) for device in request.devices])
         return gateway_pb2.GetSessionsResponse(sessions=[_session(one) for one in located])
+
+    async def Explain(self, request: gateway_pb2.ExplainRequest, context: Context) -> gateway_pb2.ExplainResponse:
+        explained = await self._explain.explain([_device(device) for device in request.devices])
+        return gateway_pb2.ExplainResponse(
+            explanations=[explanation(one, _session(one.session)) for one in explained],
+            sampled_every=self._explain.sampled_every,
+        )
 
     async def Respond(self, request: gateway_pb2.RespondRequest, context: Context) -> gateway_pb2.RespondResponse:
         self._requests.respond(

@@ -21,6 +21,7 @@ from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.domain.verdicts import CONNACK, GUESSES, Verdict
 from thinghub.connection_gateway.errors import ClaimsUnavailable
 from thinghub.connection_gateway.ports import Authenticator, Claims, Connections, Count, StatusEvent, StatusEvents
+from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.policies import Policies
@@ -80,6 +81,7 @@ class Connects:
         closing: Closing,
         events: StatusEvents,
         limits: ConnectLimits,
+        attempts: Attempts,
         clock_ms: Callable[[], int],
         count: Count,
     ) -> None:
@@ -92,6 +94,7 @@ class Connects:
         self._closing = closing
         self._events = events
         self._limits = limits
+        self._attempts = attempts
         self._clock_ms = clock_ms
         self._count = count
         self._waiting: deque[ConnectRequest] = deque()
@@ -258,6 +261,7 @@ class Connects:
                 standing.append((session, replaces))
             else:
                 self._connections.reject([(session.connection, CONNACK["superseded"], "superseded")])
+                self._attempts.refused(session.device, "superseded", session.client)
                 self._closing.abandon(session, offline=replaces)
         handles = self._connections.accept([session for session, _ in standing])
         now = self._clock_ms()
@@ -268,6 +272,7 @@ class Connects:
                 online.append(StatusEvent(accepted, True, now, accepted.since_ms))
             else:
                 self._closing.abandon(session, offline=replaces)
+        self._attempts.accepted(event.session for event in online)
         await self._events.emit(online)
 
     def _refuse(self, refusals: Sequence[tuple[ConnectRequest, str]]) -> None:
@@ -277,6 +282,7 @@ class Connects:
         for request, reason in refusals:
             if reason in GUESSES:
                 self._limits.per_address.count(_host(request), now)
+            self._attempts.refused(request.username, reason, request.client)
         self._connections.reject([(request.connection, CONNACK[reason], reason) for request, reason in refusals])
 
 
