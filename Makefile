@@ -16,7 +16,7 @@ CORE := services/connection-gateway/core/Cargo.toml
 SOURCES := libs/*/src services/*/src
 PYTEST := $(BIN)/python -m pytest -p tools.durations
 
-.PHONY: help env tools core up test test-unit test-integration test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
+.PHONY: help env sdks tools core up test test-unit test-integration test-sdks test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ help: ## list these targets
 up: env ## the platform and its demo until Ctrl-C; options by ARGS="--no-demo --data-dir D --mqtt-port P ..."
 	@exec $(BIN)/thinghub up $(ARGS)
 
-test: env test-core ## every test: the core's, then unit and integration (Kafka needs Java 17 and Maven); TEST_WORKERS=2
+test: sdks test-core ## every test: the core's, then unit, integration and SDKs (Kafka needs Java 17 and Maven); TEST_WORKERS=2
 	@$(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 test-unit: env ## the tests beside the code, and those of the house itself
@@ -32,6 +32,9 @@ test-unit: env ## the tests beside the code, and those of the house itself
 
 test-integration: env ## the flows, the ledger and all-in-one, on real servers
 	@$(PYTEST) tests/integration services/all-in-one $(ARGS)
+
+test-sdks: sdks ## the public SDKs, in an environment of their own, against the platform
+	@$(PYTEST) tests/sdks $(ARGS)
 
 test-core: ## the Rust core's own tests
 	@cargo test --quiet --locked --manifest-path $(CORE)
@@ -62,10 +65,10 @@ proto: tools ## regenerate protos/gen
 proto-check: tools ## protos linted, unbroken since the last commit, and protos/gen as generated
 	@tools/proto --check
 
-lock: tools ## resolve every member's dependencies into requirements.lock (ARGS="--upgrade-package NAME")
+lock: tools ## resolve every member's dependencies into requirements.lock, the SDKs' into theirs (ARGS="--upgrade-package NAME")
 	@tools/lock $(ARGS)
 
-lock-check: tools ## requirements.lock follows from the pyproject files
+lock-check: tools ## both locks follow from what they are made of
 	@tools/lock --check
 
 hygiene: ## what must not be in the tree: loose checks, fakes, paths of one machine, URLs in locks
@@ -77,11 +80,14 @@ bench: env ## QoS 1 -> bus -> rule -> row: rate and CPU of each part
 env: ## create or update .venv, the core included
 	@tools/env
 
+sdks: ## .venv, and .venv-sdks with the public SDKs under test
+	@tools/env sdks
+
 tools: ## .venv without the core: enough for lint and code generation
 	@tools/env tools
 
 core: env ## build the gateway core if its sources changed
 
-clean: ## remove .venv and what tools left in the checkout (caches outside it stay)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## remove both environments and what tools left in the checkout (caches outside it stay)
+	@rm -rf .venv .venv-sdks .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.conftest import PATIENT
+from tests.conftest import PATIENT
 from tests.integration.flows.steps import Sink, connected, eventually, new_device, new_product, running_rule
 from tests.support.child import scratch_directory
 from tests.support.processes import Processes

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.conftest import PLATFORM_PASSWORD
+from tests.conftest import PLATFORM_PASSWORD
 from tests.integration.flows.steps import Sink, connected, eventually, new_device, new_product, running_rule
 from tests.support.device import Refused
 from tests.support.identity import DIGESTS, Identity

@@ -1,4 +1,4 @@
-"""The two forms of the platform, each started once for all the flows."""
+"""The two forms of the platform, each started once for all the flows and the SDKs that a worker drives."""
 
 import secrets
 import shutil
