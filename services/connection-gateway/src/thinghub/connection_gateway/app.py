@@ -1,6 +1,7 @@
 """connection-gateway, put together.
 
     core (Rust) ──events──> Pump ─┬─ Connects ── auth, policies (registry), claims (Redis), Kicks
+                                  ├─ SubDevices, Logins ── the same for sub-devices; Notices ──> gateway devices
                                   ├─ Closing ─── releases claims, status events (bus)
                                   ├─ Records ─── bus, whose answer goes back to the core
                                   ├─ Pushes <─── Delivery  <─┐
@@ -35,7 +36,7 @@ from thinghub.connection_gateway.adapters.presence import Presence
 from thinghub.connection_gateway.adapters.redis_attempts import RedisAttempts, traced_messages
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
 from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
-from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource
+from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource, GrpcTopology
 from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
 from thinghub.connection_gateway.adapters.watches import leased_worker, watch_worker
 from thinghub.connection_gateway.domain.rates import Rates
@@ -50,12 +51,16 @@ from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
 from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.kicks import Kicks
+from thinghub.connection_gateway.service.logins import LoginLimits, Logins
 from thinghub.connection_gateway.service.lookup import Lookup
+from thinghub.connection_gateway.service.notices import Notices
 from thinghub.connection_gateway.service.ntp import Ntp
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
+from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.service.sub_devices import SubDevices
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.connection_gateway.settings import Settings
 from thinghub.device_protocol.bus_topics import BUS_TOPICS, DEVICE_LIFECYCLE, BusTopic
@@ -71,7 +76,7 @@ WORKER_LEASE_SECONDS = 300.0
 _PUBLISHED = {row.category for row in TOPICS if row.up}
 # What devices publish to the bus, in the order of the core's streams; and what the gateway itself answers.
 STREAMS: tuple[BusTopic, ...] = tuple(topic for topic in BUS_TOPICS if topic.category in _PUBLISHED)
-LOCAL = frozenset({Category.RRPC, Category.NTP})
+LOCAL = frozenset({Category.RRPC, Category.NTP, Category.SESSION})
 
 
 async def serve(settings: Settings, runtime: Runtime) -> None:
@@ -168,6 +173,7 @@ class Gateway:
         self.incarnation, self.lease, self.redis, self.bus, self.core = incarnation, lease, redis, bus, core
         self.worker = lease.current()
         count = event_counter(runtime.metrics)
+        next_id = MessageIds(self.worker, now_ms).next
         self.auth_channel = channel(settings.auth_target, runtime)
         self.registry_channel = channel(settings.registry_target, runtime)
         self.authenticator = GrpcAuthenticator(self.auth_channel)
@@ -187,7 +193,7 @@ class Gateway:
         self.requests = Requests(
             incarnation,
             self.worker,
-            MessageIds(self.worker, now_ms).next,
+            next_id,
             self.claims,
             self.peers,
             self.table,
@@ -198,9 +204,9 @@ class Gateway:
         remembered = RedisAttempts(redis)
         self.attempts = Attempts(remembered, self.policies.need, settings.remembered_per_minute, now_ms, count)
         self.traced = TracedMessages(remembered, traced_messages, count)
-        limits = ConnectLimits(
-            Rates(settings.connects_per_minute), Rates(settings.failures_per_minute), settings.connects_enforce
-        )
+        self.refusals = Refusals()
+        per_device = Rates(settings.connects_per_minute)
+        limits = ConnectLimits(per_device, Rates(settings.failures_per_minute), settings.connects_enforce)
         self.connects = Connects(
             self.connections,
             self.authenticator,
@@ -212,9 +218,34 @@ class Gateway:
             self.events,
             limits,
             self.attempts,
+            self.refusals,
             now_ms,
             count,
         )
+        self.logins = Logins(
+            self.connections,
+            self.authenticator,
+            GrpcTopology(self.registry_channel),
+            self.policies,
+            self.claims,
+            self.table,
+            self.kicks,
+            self.closing,
+            self.events,
+            LoginLimits(
+                per_device,
+                Rates(settings.failures_per_minute),
+                settings.connects_enforce,
+                settings.max_sub_devices,
+            ),
+            self.attempts,
+            now_ms,
+            count,
+        )
+        self.sub_devices = SubDevices(
+            self.logins, self.table, self.closing, self.pushes, self.refusals, self.attempts, count
+        )
+        self.notices = Notices(self.table, self.pushes, next_id, time.monotonic, count)
         self.ntp = Ntp(self.pushes, now_ms, count)
         self.pump = Pump(
             core,
@@ -223,6 +254,8 @@ class Gateway:
             self.pushes,
             self.requests,
             self.ntp,
+            self.sub_devices,
+            self.notices,
             self.records,
             self.attempts,
             self.traced,
@@ -278,6 +311,8 @@ class Gateway:
             self.parts.registry.watch(self.source.ping),
             watch_worker(self.lease, self.worker),
             self.connects.run(),
+            self.sub_devices.run(),
+            self.refusals.run(),
             self.closing.run(),
             self.events.run(),
             self.records.run(),
@@ -308,6 +343,7 @@ class Gateway:
         budget = self.settings.shutdown_seconds * 0.7
         self.core.stop_listening()
         self.connects.stop()
+        self.sub_devices.stop()
         self.closing.close(self.table.live(), "shutdown")
         if not await self.closing.drained(budget * 0.6):
             self.runtime.log.warning("%d sessions were not released in time", len(self.table) + self.table.leaving)
@@ -326,6 +362,7 @@ class Gateway:
                 "downlinks": lambda: len(self.pushes),
                 "leaving": lambda: self.table.leaving,
                 "attempts": lambda: len(self.attempts),
+                "logins": lambda: len(self.sub_devices),
             },
         )
 

@@ -10,7 +10,7 @@ from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer
 from thinghub.connection_gateway.domain.sessions import Session
 from thinghub.connection_gateway.domain.verdicts import Verdict
-from thinghub.device_protocol.connect import ConnectClaims
+from thinghub.device_protocol.connect import Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,13 @@ class Authenticated:
 
 
 class Authenticator(Protocol):
-    async def authenticate(self, claims: Sequence[ConnectClaims]) -> list[Authenticated]:
+    async def authenticate(self, claims: Sequence[Signed]) -> list[Authenticated]:
         """One a claim, in order. Raises Unavailable."""
+
+
+class Topology(Protocol):
+    async def held(self, gateway: Device, devices: Sequence[Device]) -> list[bool]:
+        """Whether each is a sub-device of this gateway, in order. Raises Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,9 @@ class Connections(Protocol):
 
     def accept(self, sessions: Sequence[Session]) -> list[int]:
         """Handles, in order; 0 where the connection is gone."""
+
+    def attach(self, sessions: Sequence[Session]) -> list[int]:
+        """Begins sub-devices' sessions on their parents' connections: handles, in order; 0 where the parent is gone."""
 
     def reject(self, refusals: Sequence[tuple[int, int, str]]) -> None:
         """(connection, CONNACK code, reason)."""

@@ -29,6 +29,7 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     remembered_per_minute: int = Field(
         30000, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: no limit"
     )
+    max_sub_devices: int = Field(1500, ge=0, le=2000, description="sub-devices online behind one gateway device")
     policy_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of policy versions")
 
     max_connections: int = Field(18000, ge=1)

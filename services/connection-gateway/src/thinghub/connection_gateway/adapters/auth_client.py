@@ -6,7 +6,7 @@ import grpc
 
 from thinghub.connection_gateway.domain.verdicts import Verdict
 from thinghub.connection_gateway.ports import Authenticated
-from thinghub.device_protocol.connect import ConnectClaims, signed_content
+from thinghub.device_protocol.connect import Signed, signed_content
 from thinghub.device_protocol.signing import SignMethod
 from thinghubpb.auth.v1 import auth_pb2, auth_pb2_grpc
 from thinghubpb.device.v1 import device_pb2
@@ -32,7 +32,7 @@ class GrpcAuthenticator:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = auth_pb2_grpc.AuthServiceStub(channel)
 
-    async def authenticate(self, claims: Sequence[ConnectClaims]) -> list[Authenticated]:
+    async def authenticate(self, claims: Sequence[Signed]) -> list[Authenticated]:
         request = auth_pb2.AuthenticateDevicesRequest(proofs=[_proof(one) for one in claims])
         answer = await self._stub.AuthenticateDevices(request, timeout=DEADLINE)
         return [
@@ -45,7 +45,7 @@ class GrpcAuthenticator:
         await self._stub.AuthenticateDevices(auth_pb2.AuthenticateDevicesRequest(), timeout=DEADLINE)
 
 
-def _proof(claims: ConnectClaims) -> auth_pb2.DeviceProof:
+def _proof(claims: Signed) -> auth_pb2.DeviceProof:
     return auth_pb2.DeviceProof(
         device=device_pb2.DeviceId(product_key=claims.product_key, device_name=claims.device_name),
         sign_method=_METHODS[claims.sign_method],

@@ -12,7 +12,9 @@ from thinghub_gateway_core import Accept, Core, Downlink, Limits, TopicClass, To
 PREFIX = "thinghub_connection_gateway_core_"
 # Counters named `family:value` become one metric each, with this label.
 LABEL = "reason"
-GAUGES = frozenset({"connections", "sessions", "records_outstanding", "inflight_bytes", "local_waiting"})
+GAUGES = frozenset(
+    {"connections", "sessions", "sub_sessions", "records_outstanding", "inflight_bytes", "local_waiting"}
+)
 
 
 class CoreConnections:
@@ -25,6 +27,24 @@ class CoreConnections:
         return self._core.accept(
             [
                 Accept(one.connection, one.device.product_key, one.device.device_name, one.epoch, one.ext)
+                for one in sessions
+            ]
+        )
+
+    def attach(self, sessions: Sequence[Session]) -> list[int]:
+        if not sessions:
+            return []
+        from thinghub_gateway_core import Attach
+
+        return self._core.attach(
+            [
+                Attach(
+                    one.parent.handle if one.parent else 0,
+                    one.device.product_key,
+                    one.device.device_name,
+                    one.epoch,
+                    one.ext,
+                )
                 for one in sessions
             ]
         )

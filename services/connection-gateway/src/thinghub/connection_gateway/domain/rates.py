@@ -34,3 +34,19 @@ class Rates:
         if len(self._whole_at) > self._keys:
             self._whole_at.popitem(last=False)
         return True
+
+
+class PerSecond:
+    """So many events a second, each key; bounded by the keys of one second. Times are seconds of any steady clock."""
+
+    def __init__(self, many: int) -> None:
+        self._many = many
+        self._second = 0
+        self._counts: dict[Hashable, int] = {}
+
+    def allows(self, key: Hashable, now: float) -> bool:
+        """Counts one; False: it is one too many."""
+        if int(now) != self._second:
+            self._second, self._counts = int(now), {}
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        return count <= self._many

@@ -5,9 +5,12 @@
 
 A kick names the epoch up to which sessions end. It can overtake the answer of the claim it is about, so an epoch told
 to end is remembered for a while: whatever is claimed or accepted at or below it is over before it begins.
+
+A sub-device's session has a *parent*, the own session of the gateway device whose connection carries it. It has claim,
+epoch and handle of its own and ends alone or with its parent.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -18,7 +21,8 @@ REMEMBERED_KICKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`handle` is the core's name of the session, `connection` that of its socket; `since_ms` is epoch milliseconds."""
+    """`handle` is the core's name of the session, `connection` that of its socket; `since_ms` is epoch milliseconds.
+    `parent` is there for a sub-device."""
 
     device: Device
     epoch: int
@@ -29,6 +33,7 @@ class Session:
     since_ms: int
     clean: bool = True
     handle: int = 0
+    parent: "Session | None" = None
 
     def under(self, handle: int) -> "Session":
         return replace(self, handle=handle)
@@ -48,6 +53,7 @@ class SessionTable:
         self._by_handle: dict[int, Session] = {}
         self._leaving: dict[int, Session] = {}
         self._ended: OrderedDict[Device, int] = OrderedDict()
+        self._behind: Counter[int] = Counter()
 
     def arriving(self, devices: Iterable[Device]) -> None:
         """These devices are about to be claimed; undone by `arrived`."""
@@ -78,6 +84,8 @@ class SessionTable:
         """The session is connected under its handle."""
         self._by_handle[session.handle] = session
         self._live.setdefault(session.device, []).append(session)
+        if session.parent is not None:
+            self._behind[session.parent.handle] += 1
 
     def supersede(self, device: Device, up_to_epoch: int) -> list[Session]:
         """Ends what this device has here up to that epoch: returns the connected sessions, to be closed; claimed ones
@@ -93,6 +101,7 @@ class SessionTable:
         if session is not None:
             _take(self._live, session)
             self._leaving[handle] = session
+            self._left(session)
         return session
 
     def flushed(self, handle: int) -> Session | None:
@@ -101,6 +110,20 @@ class SessionTable:
     def of(self, device: Device) -> Session | None:
         """The device's newest connected session here."""
         return max(self._live.get(device, ()), key=lambda session: session.epoch, default=None)
+
+    def here(self, device: Device, parent: Session) -> Session | None:
+        """The sub-device's session on this gateway's connection, unless it was told to end."""
+        session = self.of(device)
+        ours = session is not None and session.parent is not None and session.parent.handle == parent.handle
+        return session if session is not None and ours and self.stands(session) else None
+
+    def stands(self, session: Session) -> bool:
+        """Whether it is connected and was not told to end."""
+        return session.handle in self._by_handle and session.epoch > self._ended.get(session.device, 0)
+
+    def behind(self, handle: int) -> int:
+        """How many sub-devices are online behind the gateway of this handle."""
+        return self._behind[handle]
 
     def by_handle(self, handle: int) -> Session | None:
         return self._by_handle.get(handle)
@@ -118,6 +141,12 @@ class SessionTable:
 
     def __len__(self) -> int:
         return len(self._by_handle)
+
+    def _left(self, session: Session) -> None:
+        if session.parent is not None:
+            self._behind[session.parent.handle] -= 1
+            if not self._behind[session.parent.handle]:
+                del self._behind[session.parent.handle]
 
     def _remember(self, device: Device, epoch: int) -> None:
         self._ended[device] = max(epoch, self._ended.pop(device, 0))

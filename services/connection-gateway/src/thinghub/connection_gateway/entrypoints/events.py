@@ -12,14 +12,19 @@ from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
+from thinghub.connection_gateway.service.notices import Foreign, Notices
 from thinghub.connection_gateway.service.ntp import Asked, Ntp
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.service.sub_devices import SessionMessage, SubDevices
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.device_protocol.topics import Category
 from thinghub_gateway_core import Closed, Core, LocalMessage
 from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
+
+# The core's report of a publish on a topic of a device without a session on the connection.
+FOREIGN = "foreign"
 
 log = logging.getLogger("thinghub.connection_gateway.events")
 
@@ -33,6 +38,8 @@ class Pump:
         pushes: Pushes,
         requests: Requests,
         ntp: Ntp,
+        sub_devices: SubDevices,
+        notices: Notices,
         records: Records,
         attempts: Attempts,
         traced: TracedMessages,
@@ -43,6 +50,8 @@ class Pump:
         self._pushes = pushes
         self._requests = requests
         self._ntp = ntp
+        self._sub_devices = sub_devices
+        self._notices = notices
         self._records = records
         self._attempts = attempts
         self._traced = traced
@@ -76,21 +85,31 @@ class Pump:
             self._connects.submit(taken)
 
     def _closed(self, closed: Iterable[Closed]) -> None:
-        for session in closed:
-            self._requests.on_closed(session.handle)
-            ended = self._closing.on_closed(session.handle)
-            if ended is not None:
-                self._attempts.closed(ended, session.reason)
+        ended = []
+        for one in closed:
+            self._requests.on_closed(one.handle)
+            session = self._closing.on_closed(one.handle)
+            if session is not None:
+                ended.append((session, one.reason))
+                self._attempts.closed(session, one.reason)
+        self._sub_devices.closed(session.handle for session, _ in ended)
+        self._notices.ended(ended)
 
     def _local(self, messages: Iterable[LocalMessage]) -> None:
-        asked = []
+        asked, logins, foreign = [], [], []
         for message in messages:
             device = Device(message.product_key, message.device_name)
             if message.category == Category.NTP:
                 asked.append(Asked(message.handle, device, message.payload, min(message.qos, 1), message.received_ms))
             elif message.category == Category.RRPC:
                 self._requests.on_response(device, message.topic, message.payload)
+            elif message.category == Category.SESSION:
+                logins.append(SessionMessage(message.handle, message.topic, message.payload, min(message.qos, 1)))
+            elif message.category == FOREIGN:
+                foreign.append(Foreign(message.handle, device))
             else:
                 log.error("the core reported a local message of category %s, which nobody serves", message.category)
         if asked:
             self._ntp.answer(asked)
+        self._sub_devices.submit(logins)
+        self._notices.foreign(foreign)

@@ -25,6 +25,7 @@ from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.policies import Policies
+from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.device_protocol.connect import ConnectClaims, ConnectError, parse_connect
 
 BATCH = 256
@@ -82,6 +83,7 @@ class Connects:
         events: StatusEvents,
         limits: ConnectLimits,
         attempts: Attempts,
+        refusals: Refusals,
         clock_ms: Callable[[], int],
         count: Count,
     ) -> None:
@@ -95,6 +97,7 @@ class Connects:
         self._events = events
         self._limits = limits
         self._attempts = attempts
+        self._refusals = refusals
         self._clock_ms = clock_ms
         self._count = count
         self._waiting: deque[ConnectRequest] = deque()
@@ -283,6 +286,7 @@ class Connects:
             if reason in GUESSES:
                 self._limits.per_address.count(_host(request), now)
             self._attempts.refused(request.username, reason, request.client)
+            self._refusals.note("connect", reason, request.username, request.client)
         self._connections.reject([(request.connection, CONNACK[reason], reason) for request, reason in refusals])
 
 
