@@ -11,11 +11,13 @@ ACCEPTED = [
     ("+", 2, Source("pk", None, ())),
     ("${dn}", 2, Source("pk", None, ())),
     ("dev1", 2, Source("pk", "dev1", ())),
+    ("+/thing/downlink/reply/message", 0, Source("pk", None, ("thing", "downlink", "reply", "message"))),
 ]
 REFUSED = [
     ("+/user/update", 3, "topic_type_unsupported", "topic type"),
     ("+/user/update", 0, "topic_unsupported", "system topic"),
-    ("+/thing/downlink/reply/message", 0, "topic_unsupported", "system topic"),
+    ("+/thing/downlink/reply", 0, "topic_unsupported", "system topic"),
+    ("+/thing/downlink/+/message", 0, "topic_unsupported", "system topic"),
     ("+/thing/event/a+/post", 0, "topic_invalid", "no event"),
     ("+/user/update", 3, "topic_type_unsupported", "topic type 3"),
     ("+/thing/event/property/post", 1, "topic_invalid", "user/"),

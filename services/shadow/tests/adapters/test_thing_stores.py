@@ -54,8 +54,8 @@ async def test_what_the_platform_itself_writes_is_not_fenced(redis: Redis) -> No
 
 async def test_ids_of_commands_rise_by_device(redis: Redis) -> None:
     store = RedisProperties(redis)
-    assert [await store.next_id(DEVICE) for _ in range(3)] == [1, 2, 3]
-    assert await store.next_id(OTHER) == 1
+    assert [await store.next_ids([DEVICE]) for _ in range(2)] == [[1], [2]]
+    assert await store.next_ids([OTHER, DEVICE]) == [1, 3]
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from thinghub.api_gateway.adapters.registry import RpcDevices, RpcInstances, Rpc
 from thinghub.api_gateway.adapters.rules import RpcRules
 from thinghub.api_gateway.adapters.shadow import RpcShadows
 from thinghub.api_gateway.adapters.tags import RpcTags
+from thinghub.api_gateway.adapters.thing_calls import RpcThingCalls
 from thinghub.api_gateway.adapters.thing_models import RpcThingModels
 from thinghub.api_gateway.adapters.things import RpcThings
 from thinghub.api_gateway.entrypoints.application import application
@@ -139,6 +140,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         topic_classes=RpcTopicClasses(registry),
         thing_models=RpcThingModels(registry),
         things=RpcThings(channels["shadow"]),
+        thing_calls=RpcThingCalls(channels["shadow"]),
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
         shadows=RpcShadows(channels["shadow"]),

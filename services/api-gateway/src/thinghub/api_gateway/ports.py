@@ -42,6 +42,7 @@ from thinghub.api_gateway.domain.values import (
     Role,
     Rule,
     RuleAction,
+    ServiceCall,
     Session,
     Signature,
     Span,
@@ -184,6 +185,18 @@ class Things(Protocol):
 
     async def set(self, device: DeviceId, items: str, qos: int) -> str:
         """The id of the message that was sent."""
+
+
+class ThingCalls(Protocol):
+    async def invoke(self, device: DeviceId, identifier: str, arguments: str, qos: int) -> tuple[str, str]:
+        """The id of the message that was sent, and what a synchronous service gave: JSON, empty for none."""
+
+    async def invoke_many(
+        self, product_key: str, device_names: Sequence[str], identifier: str, arguments: str, qos: int
+    ) -> None: ...
+    async def set_many(self, product_key: str, device_names: Sequence[str], items: str, qos: int) -> None: ...
+    async def find(self, device: DeviceId, identifier: str, span: Span) -> tuple[Sequence[ServiceCall], int]:
+        """And the time to go on with, 0 for none; empty: every service."""
 
 
 class Gateways(Protocol):

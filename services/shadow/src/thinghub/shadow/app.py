@@ -8,6 +8,7 @@
                                     │  └── replies ── connection-gateway Deliver
                                     └── thing models, IotIds ── device-registry; control says what changed
     gRPC ThingService ──> reports
+    gRPC ThingCallService ──> calls ── ids (Redis), record (PostgreSQL), connection-gateway Deliver and Request
 
 Ready while Redis and the bus with its topics are there, and PostgreSQL was.
 """
@@ -28,7 +29,9 @@ from thinghub.common.runtime import Runtime
 from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_SHADOW, DEVICE_THING, THING_DATA
 from thinghub.shadow.adapters.bus_thing_data import BusThingData
 from thinghub.shadow.adapters.gateway_downlinks import GatewayDownlinks
+from thinghub.shadow.adapters.gateway_requests import GatewayRequests
 from thinghub.shadow.adapters.gateway_things import GatewaySenders
+from thinghub.shadow.adapters.postgres_calls import PostgresCalls
 from thinghub.shadow.adapters.postgres_history import PostgresHistory
 from thinghub.shadow.adapters.redis_documents import RedisDocuments
 from thinghub.shadow.adapters.redis_properties import RedisProperties
@@ -37,17 +40,19 @@ from thinghub.shadow.adapters.watches import watch, watch_bus
 from thinghub.shadow.entrypoints.consumer import consume
 from thinghub.shadow.entrypoints.documents import DocumentMessages, DocumentPresence
 from thinghub.shadow.entrypoints.documents_rpc import ShadowServicer
+from thinghub.shadow.entrypoints.thing_calls_rpc import ThingCallServicer
 from thinghub.shadow.entrypoints.thing_messages import ThingControl, ThingMessages
 from thinghub.shadow.entrypoints.things_rpc import ThingServicer
 from thinghub.shadow.service.document_limits import RequestRates
 from thinghub.shadow.service.document_observation import DocumentObservation
 from thinghub.shadow.service.documents import Documents
+from thinghub.shadow.service.thing_calls import ThingCalls
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
 from thinghub.shadow.service.thing_reports import ThingReports
 from thinghub.shadow.service.things import Things
 from thinghub.shadow.settings import Settings
-from thinghubpb.shadow.v1 import shadow_pb2_grpc, things_pb2_grpc
+from thinghubpb.shadow.v1 import shadow_pb2_grpc, thing_calls_pb2_grpc, things_pb2_grpc
 
 MIGRATIONS = "thinghub.shadow.migrations"
 
@@ -84,12 +89,16 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         properties = RedisProperties(redis, settings.redis_replicas)
         history = PostgresHistory(postgres, settings.history_days, now_ms)
         senders = GatewaySenders(gateway)
-        things = Things(models, iot_ids, properties, history, BusThingData(bus), senders, thing_observation)
-        thing_servicer = ThingServicer(ThingReports(models, properties, history, senders, now_ms))
+        recorded = PostgresCalls(history)
+        things = Things(models, iot_ids, properties, history, recorded, BusThingData(bus), senders, thing_observation)
+        thing_calls = ThingCalls(models, properties, recorded, senders, GatewayRequests(gateway), now_ms)
+        thing_servicer = ThingServicer(ThingReports(models, properties, history), thing_calls)
+        call_servicer = ThingCallServicer(thing_calls)
 
         def add(server: grpc.aio.Server) -> None:
             shadow_pb2_grpc.add_ShadowServiceServicer_to_server(servicer, server)
             things_pb2_grpc.add_ThingServiceServicer_to_server(thing_servicer, server)
+            thing_calls_pb2_grpc.add_ThingCallServiceServicer_to_server(call_servicer, server)
 
         await stack.enter_async_context(serve_rpc(settings.rpc_listen, add, runtime))
         handlers: Mapping[str, Sequence[Handler]] = {

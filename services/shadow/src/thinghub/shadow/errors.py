@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from thinghub.common.errors import FailedPrecondition, Fault, InvalidArgument, Unavailable
+from thinghub.common.errors import FailedPrecondition, Fault, InvalidArgument, ResourceExhausted, Unavailable
 
 
 class StoreUnavailable(Unavailable):
@@ -127,3 +127,83 @@ class SpanInvalid(InvalidArgument):
     """A span of time or a page size out of range."""
 
     reason = "span_invalid"
+
+
+class ServiceUnknown(InvalidArgument):
+    """The thing model has no such service."""
+
+    reason = "service_unknown"
+
+
+class ServiceArgumentsInvalid(InvalidArgument):
+    reason = "service_arguments_invalid"
+
+
+class ServiceNotAsynchronous(InvalidArgument):
+    """A synchronous service where only asynchronous ones can be called."""
+
+    reason = "service_not_asynchronous"
+
+
+class DevicesInvalid(InvalidArgument):
+    """None, too many, or one twice."""
+
+    reason = "devices_invalid"
+
+
+class TooManyCalls(ResourceExhausted):
+    """As many synchronous calls are waited for as this process may."""
+
+    reason = "too_many_calls"
+
+
+class CallOffline(FailedPrecondition):
+    reason = "call_offline"
+
+
+class CallTimeout(FailedPrecondition):
+    """The device got the call and did not answer in time."""
+
+    reason = "call_timeout"
+
+
+class CallHalfConnected(FailedPrecondition):
+    """The device did not acknowledge the call."""
+
+    reason = "call_half_connected"
+
+
+class CallNotSent(FailedPrecondition):
+    """No gateway could store or forward it."""
+
+    reason = "call_not_sent"
+
+
+class CallRefused(FailedPrecondition):
+    """The device answered with a code other than 200."""
+
+    reason = "call_refused"
+
+
+class AnswerUnreadable(FailedPrecondition):
+    """The device's answer is no Alink envelope."""
+
+    reason = "answer_unreadable"
+
+
+class DesiredInvalid(InvalidArgument):
+    """Identifiers or versions of desired properties that make no sense."""
+
+    reason = "desired_invalid"
+
+
+class DesiredVersionConflict(FailedPrecondition):
+    """A version given is not the stored one; nothing was set."""
+
+    reason = "desired_version_conflict"
+
+
+class RetentionInvalid(InvalidArgument):
+    """More days than the platform keeps, or less than one."""
+
+    reason = "retention_invalid"

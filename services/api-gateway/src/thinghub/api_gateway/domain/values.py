@@ -280,6 +280,17 @@ class EventData:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """Empty output: not answered."""
+
+    identifier: str
+    name: str
+    time_ms: int
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Epoch milliseconds, both included."""
 

@@ -34,6 +34,7 @@ from thinghub.api_gateway.ports import (
     Secrets,
     Shadows,
     Tags,
+    ThingCalls,
     ThingModels,
     Things,
     TopicClasses,
@@ -58,6 +59,7 @@ class Owners:
     topic_classes: TopicClasses
     thing_models: ThingModels
     things: Things
+    thing_calls: ThingCalls
     gateways: Gateways
     rules: Rules
     shadows: Shadows

@@ -13,6 +13,7 @@ from thinghub.api_gateway.service import (
     shadows,
     tags,
     thing_models,
+    thing_services,
     things,
     topics,
 )
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *topics.OPERATIONS,
     *thing_models.OPERATIONS,
     *things.OPERATIONS,
+    *thing_services.OPERATIONS,
     *messaging.OPERATIONS,
     *broadcasts.OPERATIONS,
     *rules.OPERATIONS,

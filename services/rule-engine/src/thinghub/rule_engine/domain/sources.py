@@ -4,7 +4,8 @@
     1 custom   | `+/user/update`, `dn/user/#`, `${dn}…` | /{pk}/{short}
     2 status   | `+`, a device name                    | /as/mqtt/status/{pk}/{short}
     0 system   | `+/thing/event/property/post`,        | /{pk}/{short}
-               | `+/thing/event/{event}/post`          |
+               | `+/thing/event/{event}/post`,         |
+               | `+/thing/downlink/reply/message`      |
 
 `+` and `${dn}` as device name mean every device of the product. Other system topics have no producer yet.
 """
@@ -16,6 +17,7 @@ from thinghub.rule_engine.errors import TopicInvalid, TopicTypeUnsupported, Topi
 SYSTEM, CUSTOM, STATUS = 0, 1, 2
 STATUS_PREFIX = "/as/mqtt/status/"
 MAX_SHORT_TOPIC = 256
+_DOWNLINK_REPLY = ["thing", "downlink", "reply", "message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,12 @@ def _check_status(levels: list[str]) -> None:
 
 
 def _check_system(levels: list[str]) -> None:
+    if levels == _DOWNLINK_REPLY:
+        return
     if len(levels) != 4 or levels[:2] != ["thing", "event"] or levels[3] != "post":
         raise TopicUnsupported(
-            "a system topic is a device name or +, then thing/event/property/post or thing/event/{event}/post",
+            "a system topic is a device name or +, then thing/event/property/post, thing/event/{event}/post or "
+            "thing/downlink/reply/message",
             position="2",
         )
     if any(sign in levels[2] for sign in "#$") or ("+" in levels[2] and levels[2] != "+"):

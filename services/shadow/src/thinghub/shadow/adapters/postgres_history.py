@@ -26,7 +26,7 @@ WRITE_S = 10.0
 READ_S = 4.0
 EVERY_S = 3600.0
 RETRY_S = 5.0
-TABLES = ("property_post", "event_post")
+TABLES = ("property_post", "event_post", "service_call")
 
 _ADD_POSTS = """
 INSERT INTO property_post (product_key, device_name, received_ms, message_id, last_ms, identifiers, items)
@@ -74,8 +74,8 @@ class PostgresHistory:
         kept = [one for one in posts if one.received_ms // DAY_MS >= oldest]
         happened = [one for one in events if one.received_ms // DAY_MS >= oldest]
         days = {one.received_ms // DAY_MS for one in kept} | {one.received_ms // DAY_MS for one in happened}
-        async with self._connected(WRITE_S) as connection:
-            await self._make(connection, days)
+        async with self.connected(WRITE_S) as connection:
+            await self.make(connection, days)
             if kept:
                 await connection.execute(_ADD_POSTS, *_post_columns(kept))
             if happened:
@@ -83,7 +83,7 @@ class PostgresHistory:
 
     async def values(self, device: Device, identifier: str, span: Span) -> list[Item]:
         statement = _VALUES.format(order="ASC" if span.ascending else "DESC")
-        async with self._connected(READ_S) as connection:
+        async with self.connected(READ_S) as connection:
             rows = await connection.fetch(statement, *device, span.start_ms, span.end_ms, identifier, span.limit + 1)
         found = [item for row in rows for item in _items(row["items"], identifier)]
         inside = [one for one in found if span.start_ms <= one.time_ms <= span.end_ms]
@@ -91,7 +91,7 @@ class PostgresHistory:
 
     async def events(self, device: Device, identifier: str, kind: str, span: Span) -> list[EventRow]:
         statement = _EVENTS.format(order="ASC" if span.ascending else "DESC")
-        async with self._connected(READ_S) as connection:
+        async with self.connected(READ_S) as connection:
             rows = await connection.fetch(
                 statement, *device, span.start_ms, span.end_ms, identifier, kind, span.limit + 1
             )
@@ -109,8 +109,8 @@ class PostgresHistory:
 
     async def turn(self) -> None:
         today = self._now_ms() // DAY_MS
-        async with self._connected(WRITE_S) as connection:
-            await self._make(connection, range(today, today + AHEAD + 1))
+        async with self.connected(WRITE_S) as connection:
+            await self.make(connection, range(today, today + AHEAD + 1))
             for table in TABLES:
                 for row in await connection.fetch(_PARTITIONS, table):
                     if _day_of(row["relname"]) < self._oldest():
@@ -120,7 +120,8 @@ class PostgresHistory:
     def _oldest(self) -> int:
         return self._now_ms() // DAY_MS - self._days
 
-    async def _make(self, connection: Connection, days: Iterable[int]) -> None:
+    async def make(self, connection: Connection, days: Iterable[int]) -> None:
+        """The partitions of these days (since 1970), in every table of `TABLES`."""
         for day in days:
             if day in self._made:
                 continue
@@ -129,7 +130,8 @@ class PostgresHistory:
             self._made.add(day)
 
     @asynccontextmanager
-    async def _connected(self, deadline: float) -> AsyncIterator[Connection]:
+    async def connected(self, deadline: float) -> AsyncIterator[Connection]:
+        """Raises StoreUnavailable, also for what happens inside; `deadline` is seconds for all of it."""
         try:
             async with asyncio.timeout(deadline), self._postgres.acquire() as connection:
                 yield connection

@@ -66,12 +66,13 @@ class RedisProperties:
         held = answer if isinstance(answer, list) else []
         return [Item(*orjson.loads(one)) if isinstance(one, bytes) else None for one in held]
 
-    async def next_id(self, device: Device) -> int:
-        try:
-            answer = await self._redis.one(cmd("HINCRBY", _key(device), "n", 1), DEADLINE_S, wait=self._wait)
-        except RedisError as error:
-            raise StoreUnavailable(f"Redis: {error}") from error
-        return answer if isinstance(answer, int) else 0
+    async def next_ids(self, devices: Sequence[Device]) -> list[int]:
+        commands = [cmd("HINCRBY", _key(device), "n", 1) for device in devices]
+        answers = await self._redis.run(commands, DEADLINE_S, wait=self._wait)
+        for answer in answers:
+            if not isinstance(answer, int):
+                raise StoreUnavailable(f"Redis: {answer}")
+        return [answer for answer in answers if isinstance(answer, int)]
 
 
 def _key(device: Device) -> str:

@@ -41,8 +41,9 @@ class Properties(Protocol):
     async def get(self, device: Device, identifiers: Sequence[str]) -> Sequence[Item | None]:
         """One an identifier, in order."""
 
-    async def next_id(self, device: Device) -> int:
-        """An id for a command to the device, never given before, from 1: firmware keeps ids in 32 bits."""
+    async def next_ids(self, devices: Sequence[Device]) -> Sequence[int]:
+        """One a device, in order: an id for a command to it, never given before, from 1 (firmware keeps ids in 32
+        bits)."""
 
 
 @dataclass(frozen=True, slots=True)

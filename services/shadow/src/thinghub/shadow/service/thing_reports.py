@@ -1,21 +1,17 @@
-"""What devices reported, for servers, and commands to devices."""
+"""What devices reported, for servers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from thinghub.device_protocol import alink
-from thinghub.device_protocol.message_ids import derive
 from thinghub.device_protocol.tsl.model import Property
 from thinghub.shadow.domain.thing_models import ThingModel
 from thinghub.shadow.domain.thing_posts import Item
 from thinghub.shadow.errors import SpanInvalid, ThingModelMissing
 from thinghub.shadow.ports.documents import Device
-from thinghub.shadow.ports.things import EventRow, History, Properties, Senders, Sending, Span
-from thinghub.shadow.service.thing_items import settable
+from thinghub.shadow.ports.things import EventRow, History, Properties, Span
 from thinghub.shadow.service.thing_lookups import ThingModels
 
 MAX_LIMIT = 100
-_SET = "thing.service.property.set"
 
 
 class Reported(NamedTuple):
@@ -24,21 +20,15 @@ class Reported(NamedTuple):
 
 
 class ThingReports:
-    """`now_ms` gives epoch milliseconds."""
-
     def __init__(
         self,
         models: ThingModels,
         properties: Properties,
         history: History,
-        senders: Senders,
-        now_ms: Callable[[], int],
     ) -> None:
         self._models = models
         self._properties = properties
         self._history = history
-        self._senders = senders
-        self._now_ms = now_ms
 
     async def latest(self, device: Device, module: str) -> list[Reported]:
         """One a property of the default module, or of the named one. Raises ThingModelMissing, StoreUnavailable."""
@@ -49,26 +39,15 @@ class ThingReports:
 
     async def values(self, device: Device, identifier: str, span: Span) -> tuple[Sequence[Item], int]:
         """And the time to go on with, 0 for none. Raises SpanInvalid, StoreUnavailable."""
-        _check(span)
+        check_span(span)
         found = await self._history.values(device, identifier, span)
         return found[: span.limit], found[span.limit].time_ms if len(found) > span.limit else 0
 
     async def events(self, device: Device, identifier: str, kind: str, span: Span) -> tuple[Sequence[EventRow], int]:
         """The same of events; empty: every one."""
-        _check(span)
+        check_span(span)
         found = await self._history.events(device, identifier, kind, span)
         return found[: span.limit], found[span.limit].time_ms if len(found) > span.limit else 0
-
-    async def set(self, device: Device, items: str, qos: int) -> str:
-        """Sends a property set; the id in it. Raises PropertiesInvalid, ThingModelMissing, Fault when no gateway took
-        it. A device that is away and has no persistent session never gets it: the contract's call is asynchronous."""
-        model = await self._model(device)
-        values = settable(items, model)
-        number = await self._properties.next_id(device)
-        topic = f"/sys/{device.product_key}/{device.device_name}/thing/service/property/set"
-        payload = alink.command(str(number), _SET, values)
-        await self._senders.send([Sending(device, topic, payload, derive(self._now_ms(), f"{topic}/{number}"), qos)])
-        return str(number)
 
     async def _model(self, device: Device) -> ThingModel:
         model = (await self._models.get([device.product_key])).get(device.product_key)
@@ -82,7 +61,8 @@ def _module_of(one: Property) -> str:
     return block if colon else ""
 
 
-def _check(span: Span) -> None:
+def check_span(span: Span) -> None:
+    """Raises SpanInvalid."""
     if not 1 <= span.limit <= MAX_LIMIT:
         raise SpanInvalid(f"a page has 1 to {MAX_LIMIT} entries")
     if not 0 <= span.start_ms <= span.end_ms < 1 << 53:

@@ -1,7 +1,7 @@
 """Posts of devices, from the bus to what they leave behind.
 
     judge each message ── latest values (Redis, fenced by epoch and sequence)
-                      ├── history (PostgreSQL, one row a post or event)
+                      ├── history (PostgreSQL, one row a post or event; answers go into the row of their call)
                       ├── thing.data (the bus; ids derived from the message's, so a repeat repeats them)
                       └── replies, once all of that is stored
 
@@ -19,9 +19,11 @@ from thinghub.device_protocol.codes import Alink
 from thinghub.device_protocol.message_ids import derive
 from thinghub.device_protocol.records import Message
 from thinghub.shadow.domain import thing_bodies as bodies
+from thinghub.shadow.domain.thing_commands import answered_service, read_answer
 from thinghub.shadow.domain.thing_models import ThingModel
-from thinghub.shadow.domain.thing_posts import SUCCESS, Item, Post, PostReader, writable
+from thinghub.shadow.domain.thing_posts import Item, Post, PostReader
 from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.thing_calls import AnswerRow, Calls
 from thinghub.shadow.ports.things import (
     EventRow,
     History,
@@ -38,7 +40,6 @@ from thinghub.shadow.service.thing_observation import Tally, ThingObservation
 log = logging.getLogger("thinghub.shadow.things")
 _PREFIX_LEVELS = 4  # "", sys, product key, device name
 _EVENT, _POST = "thing/event/", "/post"
-_SET_REPLY = "thing/service/property/set_reply"
 
 Arrived = tuple[str, Message]
 """Origin gateway and message."""
@@ -53,6 +54,7 @@ class _Effects:
     events: list[EventRow] = field(default_factory=list)
     data: list[Message] = field(default_factory=list)
     replies: list[Sending] = field(default_factory=list)
+    answers: list[AnswerRow] = field(default_factory=list)
     tally: Tally[str] = field(default_factory=Tally)
 
 
@@ -63,6 +65,7 @@ class Things:
         iot_ids: IotIds,
         properties: Properties,
         history: History,
+        calls: Calls,
         data: ThingData,
         senders: Senders,
         observation: ThingObservation,
@@ -71,6 +74,7 @@ class Things:
         self._iot_ids = iot_ids
         self._properties = properties
         self._history = history
+        self._calls = calls
         self._data = data
         self._senders = senders
         self._observation = observation
@@ -95,10 +99,11 @@ class Things:
         await self._reply(effects.replies)
 
     async def _store(self, effects: _Effects) -> None:
-        # Both are waited for, so that nothing of this batch runs on when it comes again.
+        # All are waited for, so that nothing of this batch runs on when it comes again.
         results = await asyncio.gather(
             self._properties.put(list(effects.latest.values())),
             self._history.add(effects.posts, effects.events),
+            self._calls.answered(effects.answers),
             return_exceptions=True,
         )
         for result in results:
@@ -131,8 +136,8 @@ class _Judged:
 
     def judge(self) -> None:
         below = _below(self.message.topic)
-        if below == _SET_REPLY:
-            return self._answer()
+        if service := answered_service(below):
+            return self._answer(service)
         method = below.replace("/", ".")
         try:
             request = alink.parse_request(self.message.payload)
@@ -215,17 +220,20 @@ class _Judged:
             topic = bodies.event_topic(*self.device, occurred.event.identifier)
             yield self._derived(f"event/{number}", topic, bodies.event_body(identity, received_ms, occurred))
 
-    def _answer(self) -> None:
-        """The device's answer to a property set."""
+    def _answer(self, service: str) -> None:
+        """The device's answer to a call: into the call's record, where there is one, and to whoever listens."""
         try:
-            answer = alink.parse_answer(self.message.payload)
+            answer = read_answer(self.message.payload)
         except alink.AlinkError:
             self.effects.tally["malformed"] += 1
             return
         asked = self.message.topic.removesuffix(alink.REPLY)
-        data = answer.data if writable(answer.data) else None
+        received_ms = self.message.received_ms
+        if self.model.stored and answer.number:
+            row = AnswerRow(self.device, answer.number, service, received_ms, answer.code, answer.output())
+            self.effects.answers.append(row)
         body = bodies.reply_body(
-            self._identity(), self.message.received_ms, answer.id, answer.code, answer.message or SUCCESS, asked, data
+            self._identity(), received_ms, answer.id, answer.code, answer.message, asked, answer.data
         )
         self.effects.data.append(self._derived("downlink reply", bodies.reply_topic(*self.device), body))
         self.effects.tally["downlink_reply"] += 1
@@ -266,7 +274,7 @@ def _items(latest: Latest) -> dict[str, Item]:
 
 
 def _is_read(below: str) -> bool:
-    if below == _SET_REPLY:
+    if answered_service(below):
         return True
     return below.startswith(_EVENT) and below.endswith(_POST) and len(below) > len(_EVENT) + len(_POST)
 
