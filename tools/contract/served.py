@@ -11,6 +11,7 @@ from typing import NamedTuple
 FLOWS = "tests/integration/flows/"
 OTA = "services/ota/tests/test_upgrade.py"
 TAGS = "services/device-registry/tests/entrypoints/test_tags.py"
+TOPOLOGY = "services/device-registry/tests/entrypoints/test_topology.py"
 
 REPLY = "_reply"
 
@@ -46,6 +47,21 @@ _SET = Served(
 )
 _TAGS = Served(TAGS, "test_a_device_sets_and_deletes_tags_and_is_answered_where_it_asked")
 _TAG_BOUNDS = "Bounds that are not confirmed: a key of 128 characters, a value of 1024."
+_TOPOLOGY = Served(TOPOLOGY, "test_a_gateway_adds_reads_and_deletes_and_is_answered_where_it_asked")
+_ADDED = (
+    "Not confirmed: a device that stands behind another gateway moves, because its sign was proven; that one is told "
+    "by `thing/topo/change`. The sender is a gateway (NodeType 1) and the devices are not, else 460. A message is done "
+    "whole or not at all. Not served: 429, 6203."
+)
+_NOTIFIED = Served(TOPOLOGY, "test_a_gateway_is_asked_to_add")
+_CHANGED = Served(
+    TOPOLOGY, "test_callers_remove_and_the_gateway_is_told", "Status 2 is enable and 8 disable (not confirmed)."
+)
+_FOUND = Served(
+    TOPOLOGY,
+    "test_found_devices_are_answered",
+    "It is answered; the devices are not passed on to rules or subscribers.",
+)
 _SHADOW = Served(FLOWS + "shadow.py", "a_shadow_is_reported_read_and_refused_with_every_code")
 _RESET = "Version -1, not confirmed: it empties the document and sets version 0, then the rest of the request is done."
 _OTA = Served(OTA, "test_a_device_is_told_reports_progress_and_the_version_ends_it")
@@ -80,6 +96,12 @@ SERVED: dict[str, Served] = {
     **dict(_asked("thing/service/property/set", _SET)),
     **dict(_asked("thing/deviceinfo/update", _TAGS._replace(decided=_TAG_BOUNDS))),
     **dict(_asked("thing/deviceinfo/delete", _TAGS)),
+    **dict(_asked("thing/topo/add", _TOPOLOGY._replace(decided=_ADDED))),
+    **dict(_asked("thing/topo/delete", _TOPOLOGY)),
+    **dict(_asked("thing/topo/get", _TOPOLOGY)),
+    **dict(_asked("thing/list/found", _FOUND)),
+    **dict(_asked("thing/topo/add/notify", _NOTIFIED)),
+    **dict(_asked("thing/topo/change", _CHANGED)),
     "/shadow/update/{pk}/{dn}": _SHADOW._replace(decided=_RESET),
     "/shadow/get/{pk}/{dn}": _SHADOW,
     "/ota/device/inform/{pk}/{dn}": _OTA._replace(decided=_INFORM),

@@ -19,6 +19,7 @@ DEVICE_SHADOW = "device.shadow"
 DEVICE_THING = "device.thing"
 THING_DATA = "thing.data"
 DEVICE_TAGS = "device.tags"
+DEVICE_TOPOLOGY = "device.topology"
 OTA_DATA = "ota.data"
 RULE_RETRY_1S = "rule.retry.1s"
 RULE_RETRY_3S = "rule.retry.3s"
@@ -72,6 +73,7 @@ BUS_TOPICS: tuple[BusTopic, ...] = (
     BusTopic(DEVICE_OTA, Category.OTA, "device slot", 8, DAY, (_GATEWAY,), (_OTA,)),
     BusTopic(OTA_DATA, None, "device slot", 8, DAY, (_OTA,), ()),
     BusTopic(DEVICE_TAGS, Category.TAGS, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
+    BusTopic(DEVICE_TOPOLOGY, Category.TOPOLOGY, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
     BusTopic(RULE_RETRY_1S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_3S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_10S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),

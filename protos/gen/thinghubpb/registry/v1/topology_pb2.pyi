@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from thinghubpb.device.v1 import device_pb2 as _device_pb2
+from thinghubpb.registry.v1 import registry_pb2 as _registry_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -64,3 +65,182 @@ class CheckSubDevicesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckSubDevicesResponse: _TypeAlias = CheckSubDevicesResponse  # noqa: Y015
+
+@_typing.final
+class ListSubDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    page: _builtins.int
+    page_size: _builtins.int
+    @_builtins.property
+    def gateway(self) -> _registry_pb2.DeviceRef: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        gateway: _registry_pb2.DeviceRef | None = ...,
+        page: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "instance_id", b"instance_id", "page", b"page", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSubDevicesRequest: _TypeAlias = ListSubDevicesRequest  # noqa: Y015
+
+@_typing.final
+class ListSubDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[_registry_pb2.Device]: ...
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[_registry_pb2.Device] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSubDevicesResponse: _TypeAlias = ListSubDevicesResponse  # noqa: Y015
+
+@_typing.final
+class GetGatewayOfSubDeviceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    @_builtins.property
+    def ref(self) -> _registry_pb2.DeviceRef: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        ref: _registry_pb2.DeviceRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatewayOfSubDeviceRequest: _TypeAlias = GetGatewayOfSubDeviceRequest  # noqa: Y015
+
+@_typing.final
+class GetGatewayOfSubDeviceResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def gateway(self) -> _registry_pb2.Device: ...
+    def __init__(
+        self,
+        *,
+        gateway: _registry_pb2.Device | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatewayOfSubDeviceResponse: _TypeAlias = GetGatewayOfSubDeviceResponse  # noqa: Y015
+
+@_typing.final
+class RemoveSubDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REFS_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    @_builtins.property
+    def refs(self) -> _containers.RepeatedCompositeFieldContainer[_registry_pb2.DeviceRef]: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        refs: _abc.Iterable[_registry_pb2.DeviceRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "refs", b"refs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveSubDevicesRequest: _TypeAlias = RemoveSubDevicesRequest  # noqa: Y015
+
+@_typing.final
+class RemoveSubDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveSubDevicesResponse: _TypeAlias = RemoveSubDevicesResponse  # noqa: Y015
+
+@_typing.final
+class NotifyAddSubDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    message_id: _builtins.int
+    """The id that the message to the gateway gets."""
+    @_builtins.property
+    def gateway(self) -> _registry_pb2.DeviceRef: ...
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceId]: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        gateway: _registry_pb2.DeviceRef | None = ...,
+        devices: _abc.Iterable[_device_pb2.DeviceId] | None = ...,
+        message_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "gateway", b"gateway", "instance_id", b"instance_id", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotifyAddSubDevicesRequest: _TypeAlias = NotifyAddSubDevicesRequest  # noqa: Y015
+
+@_typing.final
+class NotifyAddSubDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotifyAddSubDevicesResponse: _TypeAlias = NotifyAddSubDevicesResponse  # noqa: Y015

@@ -40,6 +40,26 @@ class TopologyServiceStub:
                 request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesResponse.FromString,
                 _registered_method=True)
+        self.ListSubDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.TopologyService/ListSubDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesResponse.FromString,
+                _registered_method=True)
+        self.GetGatewayOfSubDevice = channel.unary_unary(
+                '/thinghubpb.registry.v1.TopologyService/GetGatewayOfSubDevice',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.FromString,
+                _registered_method=True)
+        self.RemoveSubDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.TopologyService/RemoveSubDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesResponse.FromString,
+                _registered_method=True)
+        self.NotifyAddSubDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.TopologyService/NotifyAddSubDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesResponse.FromString,
+                _registered_method=True)
 
 
 class TopologyServiceServicer:
@@ -53,6 +73,32 @@ class TopologyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSubDevices(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGatewayOfSubDevice(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSubDevices(self, request, context):
+        """Takes devices from behind their gateways, ends their sessions and tells the gateways.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NotifyAddSubDevices(self, request, context):
+        """Asks a gateway to add these devices; it does so with topo/add, or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TopologyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +106,26 @@ def add_TopologyServiceServicer_to_server(servicer, server):
                     servicer.CheckSubDevices,
                     request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesRequest.FromString,
                     response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesResponse.SerializeToString,
+            ),
+            'ListSubDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesResponse.SerializeToString,
+            ),
+            'GetGatewayOfSubDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGatewayOfSubDevice,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.SerializeToString,
+            ),
+            'RemoveSubDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSubDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesResponse.SerializeToString,
+            ),
+            'NotifyAddSubDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.NotifyAddSubDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +156,114 @@ class TopologyService:
             '/thinghubpb.registry.v1.TopologyService/CheckSubDevices',
             thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesRequest.SerializeToString,
             thinghubpb_dot_registry_dot_v1_dot_topology__pb2.CheckSubDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.TopologyService/ListSubDevices',
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.ListSubDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGatewayOfSubDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.TopologyService/GetGatewayOfSubDevice',
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSubDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.TopologyService/RemoveSubDevices',
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NotifyAddSubDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.TopologyService/NotifyAddSubDevices',
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.NotifyAddSubDevicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,12 @@ class TopologyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TopologyServiceAsyncStub: ...
     CheckSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.CheckSubDevicesRequest, _topology_pb2.CheckSubDevicesResponse]
     """For a log-in: whether each device is a sub-device of this gateway."""
+    ListSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.ListSubDevicesRequest, _topology_pb2.ListSubDevicesResponse]
+    GetGatewayOfSubDevice: _grpc.UnaryUnaryMultiCallable[_topology_pb2.GetGatewayOfSubDeviceRequest, _topology_pb2.GetGatewayOfSubDeviceResponse]
+    RemoveSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.RemoveSubDevicesRequest, _topology_pb2.RemoveSubDevicesResponse]
+    """Takes devices from behind their gateways, ends their sessions and tells the gateways."""
+    NotifyAddSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.NotifyAddSubDevicesRequest, _topology_pb2.NotifyAddSubDevicesResponse]
+    """Asks a gateway to add these devices; it does so with topo/add, or not."""
 
 @_typing.type_check_only
 class TopologyServiceAsyncStub(TopologyServiceStub):
@@ -43,6 +49,12 @@ class TopologyServiceAsyncStub(TopologyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.CheckSubDevicesRequest, _topology_pb2.CheckSubDevicesResponse]  # type: ignore[assignment]
     """For a log-in: whether each device is a sub-device of this gateway."""
+    ListSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.ListSubDevicesRequest, _topology_pb2.ListSubDevicesResponse]  # type: ignore[assignment]
+    GetGatewayOfSubDevice: _aio.UnaryUnaryMultiCallable[_topology_pb2.GetGatewayOfSubDeviceRequest, _topology_pb2.GetGatewayOfSubDeviceResponse]  # type: ignore[assignment]
+    RemoveSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.RemoveSubDevicesRequest, _topology_pb2.RemoveSubDevicesResponse]  # type: ignore[assignment]
+    """Takes devices from behind their gateways, ends their sessions and tells the gateways."""
+    NotifyAddSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.NotifyAddSubDevicesRequest, _topology_pb2.NotifyAddSubDevicesResponse]  # type: ignore[assignment]
+    """Asks a gateway to add these devices; it does so with topo/add, or not."""
 
 class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Which sub-devices stand behind which gateway, served by device-registry. Gateways change it over the bus as well."""
@@ -54,5 +66,35 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_topology_pb2.CheckSubDevicesResponse, _abc.Awaitable[_topology_pb2.CheckSubDevicesResponse]]:
         """For a log-in: whether each device is a sub-device of this gateway."""
+
+    @_abc_1.abstractmethod
+    def ListSubDevices(
+        self,
+        request: _topology_pb2.ListSubDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topology_pb2.ListSubDevicesResponse, _abc.Awaitable[_topology_pb2.ListSubDevicesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetGatewayOfSubDevice(
+        self,
+        request: _topology_pb2.GetGatewayOfSubDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topology_pb2.GetGatewayOfSubDeviceResponse, _abc.Awaitable[_topology_pb2.GetGatewayOfSubDeviceResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RemoveSubDevices(
+        self,
+        request: _topology_pb2.RemoveSubDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topology_pb2.RemoveSubDevicesResponse, _abc.Awaitable[_topology_pb2.RemoveSubDevicesResponse]]:
+        """Takes devices from behind their gateways, ends their sessions and tells the gateways."""
+
+    @_abc_1.abstractmethod
+    def NotifyAddSubDevices(
+        self,
+        request: _topology_pb2.NotifyAddSubDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topology_pb2.NotifyAddSubDevicesResponse, _abc.Awaitable[_topology_pb2.NotifyAddSubDevicesResponse]]:
+        """Asks a gateway to add these devices; it does so with topo/add, or not."""
 
 def add_TopologyServiceServicer_to_server(servicer: TopologyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

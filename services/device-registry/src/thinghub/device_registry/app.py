@@ -8,6 +8,9 @@
     Outbox ── device.lifecycle, control
     LifecycleConsumer <── device.lifecycle ── Projection ── device_status
     TagConsumer <── device.tags ── Tags ── device_tag, replies by the gateways
+    TopologyConsumer <── device.topology ── TopologyReports ─┬─ topology, signs checked by auth
+                                          gRPC ── SubDevices ┘
+    Notices ── rows left with changes of topology ── gateways: sessions end, thing/topo/change
 
 Ready while PostgreSQL is there, once the bus topics were seen. Without the bus announcements wait in the outbox and the
 projection stands still; without Redis policies are not copied.
@@ -27,16 +30,17 @@ from thinghub.common.postgres import Postgres
 from thinghub.common.redis import open_redis
 from thinghub.common.rpc import channel, serve_rpc
 from thinghub.common.runtime import Component, Runtime
-from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS
-from thinghub.device_registry.adapters.auth_client import AuthCredentials
+from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY
+from thinghub.device_registry.adapters.auth_client import AuthCredentials, AuthProofs
 from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
-from thinghub.device_registry.adapters.gateway_client import GatewayConnections, GatewayReplies
+from thinghub.device_registry.adapters.gateway_client import GatewayConnections, GatewayReplies, GatewaySessions
 from thinghub.device_registry.adapters.metrics import CountedStatuses
 from thinghub.device_registry.adapters.postgres_applications import PostgresApplications
 from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
 from thinghub.device_registry.adapters.postgres_store import PostgresStore
 from thinghub.device_registry.adapters.postgres_tags import PostgresTags
 from thinghub.device_registry.adapters.postgres_thing_models import PostgresThingModels
+from thinghub.device_registry.adapters.postgres_topology import PostgresNotices, PostgresTopology
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
 from thinghub.device_registry.entrypoints.consumer import consume
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
@@ -44,19 +48,24 @@ from thinghub.device_registry.entrypoints.rpc import RegistryRpc
 from thinghub.device_registry.entrypoints.tags import TagConsumer
 from thinghub.device_registry.entrypoints.tags_rpc import TagsRpc
 from thinghub.device_registry.entrypoints.thing_models_rpc import ThingModelRpc
+from thinghub.device_registry.entrypoints.topology import TopologyConsumer
+from thinghub.device_registry.entrypoints.topology_rpc import TopologyRpc
 from thinghub.device_registry.service.applications import Applications
 from thinghub.device_registry.service.devices import Devices
 from thinghub.device_registry.service.instances import Instances
 from thinghub.device_registry.service.making import Maker
+from thinghub.device_registry.service.notices import Notices
 from thinghub.device_registry.service.outbox import Outbox
 from thinghub.device_registry.service.policies import PolicyReader
 from thinghub.device_registry.service.products import Products
 from thinghub.device_registry.service.projection import Projection
 from thinghub.device_registry.service.registrar import Registrar
+from thinghub.device_registry.service.sub_devices import SubDevices
 from thinghub.device_registry.service.tags import Tags
 from thinghub.device_registry.service.thing_models import ThingModels
+from thinghub.device_registry.service.topology_reports import TopologyReports
 from thinghub.device_registry.settings import Settings
-from thinghubpb.registry.v1 import registry_pb2_grpc, tags_pb2_grpc, things_pb2_grpc
+from thinghubpb.registry.v1 import registry_pb2_grpc, tags_pb2_grpc, things_pb2_grpc, topology_pb2_grpc
 
 MIGRATIONS = "thinghub.device_registry.migrations"
 
@@ -70,18 +79,25 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     policies = PostgresPolicies(postgres)
     reader = PolicyReader(policies, RedisPolicyCache(redis), runtime.log)
     outbox = Outbox(PostgresOutbox(postgres), policies, reader, BusAnnouncer(bus), clock_ms, runtime.log)
+    notices = Notices(PostgresNotices(postgres), GatewaySessions(gateway), GatewayReplies(gateway), runtime.log)
     store = PostgresStore(postgres, outbox.wake)
     credentials = AuthCredentials(auth)
     counts = CountedStatuses(runtime.metrics)
-    tags = Tags(store, PostgresTags(postgres), GatewayReplies(gateway), runtime.log)
+    replies = GatewayReplies(gateway)
+    tags = Tags(store, PostgresTags(postgres), replies, runtime.log)
+    topology = PostgresTopology(postgres, notices.wake)
+    limit = settings.sub_devices_per_gateway
+    reports = TopologyReports(topology, AuthProofs(auth), notices, replies, limit, clock_ms, runtime.log)
     handlers: dict[str, Handler] = {
         DEVICE_LIFECYCLE: LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log),
         DEVICE_TAGS: TagConsumer(tags, runtime.log),
+        DEVICE_TOPOLOGY: TopologyConsumer(reports, runtime.log),
     }
     gateways = GatewayConnections(gateway)
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
     registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
+    sub_devices = SubDevices(store, topology, replies, clock_ms)
     products = Products(store, credentials, clock_ms, settings.products_per_instance)
     models = ThingModelRpc(ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms))
     rpc = RegistryRpc(
@@ -96,6 +112,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server)
         tags_pb2_grpc.add_TagServiceServicer_to_server(TagsRpc(tags), server)
         things_pb2_grpc.add_ThingModelServiceServicer_to_server(models, server)
+        topology_pb2_grpc.add_TopologyServiceServicer_to_server(TopologyRpc(sub_devices), server)
 
     try:
         async with (
@@ -109,6 +126,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(parts.topics.watch(partial(_see_topics, bus, parts.topics_seen)))
             tasks.create_task(outbox.run())
             tasks.create_task(registrar.run())
+            tasks.create_task(notices.run())
             tasks.create_task(_consume(bus, parts, handlers))
     finally:
         await auth.close(None)
@@ -137,7 +155,7 @@ async def _consume(bus: Bus, parts: Parts, handlers: Mapping[str, Handler]) -> N
 async def _see_topics(bus: Bus, topics_seen: asyncio.Event) -> None:
     """Raises a fault until the topics were there once: what the registry answers needs no bus."""
     if not topics_seen.is_set():
-        for topic in (DEVICE_LIFECYCLE, DEVICE_TAGS, CONTROL):
+        for topic in (DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, CONTROL):
             await bus.partitions(topic)
         topics_seen.set()
 

@@ -152,3 +152,15 @@ class ThingModelVersionExists(AlreadyExists):
 
 class ThingModelLimit(ResourceExhausted):
     reason = "thing_model_limit"
+
+
+class TopologyNotFound(NotFound):
+    """The device stands behind no gateway."""
+
+    reason = "topology_not_found"
+
+
+class TopologyRefused(FailedPrecondition):
+    """The devices cannot be gateway and sub-device of each other."""
+
+    reason = "topology_refused"

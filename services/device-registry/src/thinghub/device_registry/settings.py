@@ -9,4 +9,5 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_DEVICE_REGISTRY_"):
     rpc_listen: str = Field("127.0.0.1:9102", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC target of auth")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC target of the connection-gateways, any or all")
+    sub_devices_per_gateway: int = Field(1500, ge=1, le=2000, description="most that may stand behind one gateway")
     products_per_instance: int = Field(0, ge=0, description="0: no limit")

@@ -6,11 +6,29 @@ from contextlib import asynccontextmanager
 import grpc
 
 from thinghub.common.errors import RemoteFault, Unavailable
+from thinghub.device_protocol.connect import signed_content
+from thinghub.device_protocol.signing import SignMethod
+from thinghub.device_protocol.sub_devices import SubDeviceProof
 from thinghub.device_registry.domain.devices import DeviceId
+from thinghub.device_registry.domain.topology import Proven
 from thinghub.device_registry.ports.others import NewCredential
 from thinghubpb.auth.v1 import auth_pb2 as pb
 from thinghubpb.auth.v1 import auth_pb2_grpc
 from thinghubpb.device.v1 import device_pb2
+
+PROOF_S = 5.0
+
+_METHODS = {
+    SignMethod.HMAC_MD5: pb.SIGN_METHOD_HMAC_MD5,
+    SignMethod.HMAC_SHA1: pb.SIGN_METHOD_HMAC_SHA1,
+    SignMethod.HMAC_SHA256: pb.SIGN_METHOD_HMAC_SHA256,
+}
+_VERDICTS = {
+    pb.VERDICT_OK: Proven.OK,
+    pb.VERDICT_UNKNOWN_DEVICE: Proven.UNKNOWN_DEVICE,
+    pb.VERDICT_BAD_SIGNATURE: Proven.BAD_SIGNATURE,
+    pb.VERDICT_DISABLED: Proven.DISABLED,
+}
 
 
 @asynccontextmanager
@@ -75,6 +93,29 @@ class AuthCredentials:
     async def delete_product(self, product_key: str) -> None:
         async with plainly("auth"):
             await self._auth.DeleteProductSecret(pb.DeleteProductSecretRequest(product_key=product_key))
+
+
+class AuthProofs:
+    """Implements `Proofs`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._auth = auth_pb2_grpc.AuthServiceStub(channel)
+
+    async def check(self, proofs: Sequence[SubDeviceProof]) -> Sequence[Proven]:
+        async with plainly("auth"):
+            answer = await self._auth.AuthenticateDevices(
+                pb.AuthenticateDevicesRequest(proofs=map(_proof, proofs)), timeout=PROOF_S
+            )
+        return [_VERDICTS.get(one.verdict, Proven.UNAVAILABLE) for one in answer.devices]
+
+
+def _proof(proof: SubDeviceProof) -> pb.DeviceProof:
+    return pb.DeviceProof(
+        device=device_pb2.DeviceId(product_key=proof.product_key, device_name=proof.device_name),
+        sign_method=_METHODS[proof.sign_method],
+        signed_content=signed_content(proof),
+        password=proof.password,
+    )
 
 
 def _message(device: DeviceId) -> device_pb2.DeviceId:

@@ -1,6 +1,6 @@
 """The connection gateways over gRPC: any one takes the call and forwards it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 
@@ -32,6 +32,25 @@ class GatewayConnections:
     async def _kick(self, devices: Sequence[DeviceId], bar_seconds: int, reason: str) -> None:
         names = [device_pb2.DeviceId(product_key=one.product_key, device_name=one.device_name) for one in devices]
         targets = [pb.KickTarget(device=name, reason=reason, bar_seconds=bar_seconds) for name in names]
+        async with plainly("the connection gateway"):
+            await self._gateway.Kick(pb.KickRequest(targets=targets))
+
+
+class GatewaySessions:
+    """Implements `Sessions`. Epochs are the microseconds at which sessions began."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
+
+    async def end(self, devices: Mapping[DeviceId, int], reason: str) -> None:
+        targets = [
+            pb.KickTarget(
+                device=device_pb2.DeviceId(product_key=one.product_key, device_name=one.device_name),
+                max_epoch=at_ms * 1000,
+                reason=reason,
+            )
+            for one, at_ms in devices.items()
+        ]
         async with plainly("the connection gateway"):
             await self._gateway.Kick(pb.KickRequest(targets=targets))
 

@@ -48,6 +48,7 @@ AND NOT EXISTS (
 )
 """
 _PURGE_TAG_MARKS = _PURGE_STATUS.replace("device_status", "device_tag_mark")
+_PURGE_TOPOLOGY_MARKS = _PURGE_STATUS.replace("device_status", "topology_mark")
 _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' outbox', 0))"
 
 
@@ -128,4 +129,5 @@ class PostgresOutbox:
         async with connected(self._postgres, UNIT_S) as connection, connection.transaction():
             await connection.execute(_PURGE_STATUS, before_ms)
             await connection.execute(_PURGE_TAG_MARKS, before_ms)
+            await connection.execute(_PURGE_TOPOLOGY_MARKS, before_ms)
             await connection.execute("DELETE FROM deleted_device WHERE deleted_ms < $1", before_ms)

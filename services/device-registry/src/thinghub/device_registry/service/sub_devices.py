@@ -1,0 +1,88 @@
+"""Sub-devices as callers and other services see them: who stands behind which gateway, removed, asked to be added."""
+
+from collections.abc import Callable, Sequence
+
+from thinghub.device_protocol import alink
+from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
+from thinghub.device_registry.domain.paging import page_of
+from thinghub.device_registry.domain.topology import GATEWAY_NODE, ChangeStatus, Topology, listed
+from thinghub.device_registry.errors import DeviceNotFound, RequestInvalid, TopologyNotFound, TopologyRefused
+from thinghub.device_registry.ports.store import Store
+from thinghub.device_registry.ports.tags import Replies, Reply
+from thinghub.device_registry.ports.topology import TopologyStore
+
+MAX_DEVICES = 2000
+MAX_NAMED = 100
+_NOTIFY = "thing.topo.add.notify"
+
+
+class SubDevices:
+    """`clock_ms` gives epoch milliseconds."""
+
+    def __init__(self, store: Store, topology: TopologyStore, replies: Replies, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._topology = topology
+        self._replies = replies
+        self._clock_ms = clock_ms
+
+    async def check(self, gateway: DeviceId, devices: Sequence[DeviceId]) -> Sequence[bool]:
+        """Whether each is a sub-device of that gateway, in order."""
+        if len(devices) > MAX_DEVICES:
+            raise RequestInvalid(f"a batch has at most {MAX_DEVICES} devices")
+        found = await self._topology.gateways_of(devices) if devices else {}
+        return [found.get(device) == gateway for device in devices]
+
+    async def page(self, instance_id: str, gateway: DeviceRef, number: int, size: int) -> tuple[Sequence[Device], int]:
+        """In the order of names, and how many there are. A device that is no gateway has none. Raises
+        DeviceNotFound."""
+        page = page_of(number, size)
+        return await self._topology.page((await self._device(instance_id, gateway)).id, page)
+
+    async def gateway_of(self, instance_id: str, ref: DeviceRef) -> Device:
+        """Raises DeviceNotFound, TopologyNotFound."""
+        device = await self._device(instance_id, ref)
+        gateway = (await self._topology.gateways_of([device.id])).get(device.id)
+        if gateway is None:
+            raise TopologyNotFound("the device stands behind no gateway")
+        return await self._device(instance_id, DeviceRef(device=gateway))
+
+    async def remove(self, instance_id: str, refs: Sequence[DeviceRef]) -> None:
+        """All or none. Raises DeviceNotFound, TopologyNotFound."""
+        if not 1 <= len(refs) <= MAX_NAMED:
+            raise RequestInvalid(f"a call names 1 to {MAX_NAMED} devices")
+        devices = [device.id for device in await self._devices(instance_id, refs)]
+        now = self._clock_ms()
+        async with self._topology.holding([], sorted(set(devices))) as unit:
+            topology = Topology(unit.gateways, unit.subs, 0, now)
+            for device in dict.fromkeys(devices):
+                sub = topology.subs.get(device)
+                if sub is None or sub.gateway is None:
+                    raise TopologyNotFound("the device stands behind no gateway")
+                topology.bind(device, None, ChangeStatus.DELETE)
+            await unit.bind(topology.changed, now)
+            await unit.leave(topology.notices)
+
+    async def notify_add(
+        self, instance_id: str, gateway: DeviceRef, devices: Sequence[DeviceId], message_id: int
+    ) -> None:
+        """Asks the gateway to add them; nothing is kept for one that is away. Raises DeviceNotFound, TopologyRefused,
+        Unavailable."""
+        if not 1 <= len(devices) <= MAX_NAMED:
+            raise RequestInvalid(f"a call names 1 to {MAX_NAMED} devices")
+        asked = await self._device(instance_id, gateway)
+        subs = await self._devices(instance_id, [DeviceRef(device=device) for device in devices])
+        if asked.node_type != GATEWAY_NODE or any(sub.node_type == GATEWAY_NODE for sub in subs):
+            raise TopologyRefused("a gateway has sub-devices that are no gateways themselves")
+        topic = f"/sys/{asked.id.product_key}/{asked.id.device_name}/thing/topo/add/notify"
+        payload = alink.command(str(message_id), _NOTIFY, listed([sub.id for sub in subs]))
+        await self._replies.send([Reply(asked.id, topic, payload, message_id, "", 0)])
+
+    async def _device(self, instance_id: str, ref: DeviceRef) -> Device:
+        (device,) = await self._devices(instance_id, [ref])
+        return device
+
+    async def _devices(self, instance_id: str, refs: Sequence[DeviceRef]) -> list[Device]:
+        found = [device for device in await self._store.devices(instance_id, refs) if device]
+        if len(found) < len(refs):
+            raise DeviceNotFound("the device does not exist")
+        return found
