@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.errors import DeviceError
 from thinghub.device_sdk.identity import Identity
 from thinghub.device_sdk.inbox import Inbox
@@ -19,7 +19,7 @@ Answering = Callable[[bytes], Awaitable[bytes]]
 class Calls:
     """Thing services called synchronously arrive this way too and go to their handlers first."""
 
-    def __init__(self, connection: Connection, identity: Identity, inbox: Inbox, things: Things) -> None:
+    def __init__(self, connection: Channel, identity: Identity, inbox: Inbox, things: Things) -> None:
         self._connection, self._identity, self._things = connection, identity, things
         self._system: Answering | None = None
         self._custom: dict[str, Answering] = {}

@@ -4,14 +4,14 @@ import asyncio
 import json
 import time
 
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.errors import DeadlineExceeded
 from thinghub.device_sdk.identity import Identity
 from thinghub.device_sdk.inbox import Inbox
 
 
 class Clock:
-    def __init__(self, connection: Connection, identity: Identity, inbox: Inbox) -> None:
+    def __init__(self, connection: Channel, identity: Identity, inbox: Inbox) -> None:
         self._connection = connection
         own = identity.own("/ext/ntp")
         self._request, self._response = own + "/request", own + "/response"

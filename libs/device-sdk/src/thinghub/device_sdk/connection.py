@@ -9,51 +9,49 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 
+from thinghub.device_sdk.channel import check_publish
 from thinghub.device_sdk.errors import (
     CannotConnect,
     Closed,
     ConnectionLost,
     ConnectRefused,
-    DeadlineExceeded,
     DeviceError,
     NotConnected,
     SubscriptionRefused,
-    TooManyWaiting,
 )
 from thinghub.device_sdk.identity import Endpoint, Identity, Login, login
-from thinghub.device_sdk.inbox import Inbox
-from thinghub.device_sdk.link import Link
+from thinghub.device_sdk.link import Link, Received
 from thinghub.device_sdk.options import Options
+from thinghub.device_sdk.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-# Limits of the platform (device-mqtt §1.4).
+# A limit of the platform (device-mqtt §1.4).
 FILTERS_IN_ONE_SUBSCRIBE = 8
-MAX_PAYLOAD = 256 * 1024
-MAX_TOPIC = 128
 
 Status = Callable[[bool], None]
 
 
 class Connection:
-    """`status(connected)` is called at each change. `run` makes and keeps the connection."""
+    """`received` is awaited with each message, `status(connected)` called at each change. `run` makes and keeps the
+    connection."""
 
     def __init__(
-        self, identity: Identity, endpoint: Endpoint, options: Options, inbox: Inbox, status: Status | None
+        self, identity: Identity, endpoint: Endpoint, options: Options, received: Received, status: Status
     ) -> None:
+        self.wanted = False
         self._identity, self._endpoint, self._options = identity, endpoint, options
-        self._inbox, self._status = inbox, status
+        self._received, self._status = received, status
         self._subscriptions: dict[str, int] = {}
         self._link: Link | None = None
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._failure: DeviceError | None = None
         self._last_error: Exception | None = None
-        self._slots = asyncio.Semaphore(options.in_flight)
-        self._waiting = 0
+        self.slots = asyncio.Semaphore(options.in_flight)
+        self._waiting = Waiting(options.in_flight + options.waiting)
 
     @property
     def connected(self) -> bool:
@@ -61,6 +59,7 @@ class Connection:
 
     async def run(self) -> None:
         """Until cancelled, or refused for good."""
+        self.wanted = True
         try:
             await self._keep()
         except ConnectRefused as error:
@@ -75,7 +74,7 @@ class Connection:
         """Raises ConnectRefused, CannotConnect with the last attempt's error as its cause."""
         try:
             async with asyncio.timeout(deadline):
-                await self._ready()
+                await self.up()
         except TimeoutError as error:
             raise CannotConnect(f"no connection within {deadline} s: {self._last_error}") from self._last_error or error
 
@@ -90,21 +89,18 @@ class Connection:
 
         Raises DeadlineExceeded, TooManyWaiting, ValueError for what no platform takes.
         """
-        if len(payload) > MAX_PAYLOAD or len(topic.encode()) > MAX_TOPIC:
-            raise ValueError(f"a payload has at most {MAX_PAYLOAD} bytes and a topic {MAX_TOPIC}")
-        if qos not in (0, 1):
-            raise ValueError("the platform has QoS 0 and 1")
+        check_publish(topic, payload, qos)
         if qos == 0:
             await self._now().publish(topic, payload, 0)
             return
-        async with self._bounded(deadline, f"publish to {topic}"), self._slots:
+        async with self._waiting.turn(deadline, f"publish to {topic}"), self.slots:
             await self._repeat(lambda link: link.publish(topic, payload, 1))
 
     async def subscribe(self, filter_: str, qos: int, deadline: float) -> None:
         """Kept over reconnects. Raises SubscriptionRefused, DeadlineExceeded."""
         self._subscriptions[filter_] = qos
         try:
-            async with self._bounded(deadline, f"subscribe to {filter_}"):
+            async with self._waiting.turn(deadline, f"subscribe to {filter_}"):
                 await self._repeat(lambda link: link.subscribe([(filter_, qos)]))
         except SubscriptionRefused:
             self._subscriptions.pop(filter_, None)
@@ -116,7 +112,7 @@ class Connection:
 
     async def unsubscribe(self, filter_: str, deadline: float) -> None:
         self._subscriptions.pop(filter_, None)
-        async with self._bounded(deadline, f"unsubscribe from {filter_}"):
+        async with self._waiting.turn(deadline, f"unsubscribe from {filter_}"):
             await self._repeat(lambda link: link.unsubscribe(filter_))
 
     async def _keep(self) -> None:
@@ -138,10 +134,10 @@ class Connection:
 
     async def _once(self) -> None:
         """One connection from CONNECT to its end, which is always an exception."""
-        link = Link(self._login(), self._options, self._inbox.receive)
+        link = Link(self._login(), self._options, self._received)
         try:
             await link.open(self._endpoint)
-            await self._resubscribe(link)
+            await self.resubscribe(link, list(self._subscriptions.items()))
             self._link = link
             self._changed.set()
             self._tell(True)
@@ -162,8 +158,8 @@ class Connection:
             secure=self._endpoint.tls is not None,
         )
 
-    async def _resubscribe(self, link: Link) -> None:
-        wanted = list(self._subscriptions.items())
+    async def resubscribe(self, link: Link, wanted: Sequence[tuple[str, int]]) -> None:
+        """What is refused is logged, and tried again with the next one. Raises ConnectionLost, TimeoutError."""
         async with asyncio.timeout(self._options.attempt_deadline):
             for begin in range(0, len(wanted), FILTERS_IN_ONE_SUBSCRIBE):
                 try:
@@ -173,13 +169,14 @@ class Connection:
 
     async def _repeat(self, action: Callable[[Link], Awaitable[None]]) -> None:
         while True:
-            link = await self._ready()
+            link = await self.up()
             try:
                 return await action(link)
             except ConnectionLost:
                 continue
 
-    async def _ready(self) -> Link:
+    async def up(self) -> Link:
+        """The connection of the moment, or the next one. Raises what ended it for good."""
         while True:
             if self._failure is not None:
                 raise self._failure
@@ -195,19 +192,6 @@ class Connection:
             raise NotConnected("there is no connection now")
         return self._link
 
-    @asynccontextmanager
-    async def _bounded(self, deadline: float, what: str) -> AsyncIterator[None]:
-        if self._waiting >= self._options.in_flight + self._options.waiting:
-            raise TooManyWaiting(f"{self._waiting} calls wait already: {what}")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(deadline):
-                yield
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"{what}: not acknowledged within {deadline} s") from error
-        finally:
-            self._waiting -= 1
-
     def _fail(self, failure: DeviceError) -> None:
         if self._failure is None:
             self._failure = failure
@@ -216,8 +200,6 @@ class Connection:
 
     def _tell(self, connected: bool) -> None:
         log.info("%s is %s", self._identity.device_name, "connected" if connected else "disconnected")
-        if self._status is None:
-            return
         try:
             self._status(connected)
         except Exception:

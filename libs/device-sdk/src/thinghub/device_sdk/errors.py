@@ -11,11 +11,21 @@ DeviceError
 ├── SubscriptionRefused     SUBACK said 0x80; `filters` are those refused
 ├── ReplyError              a reply's code was not 200; `code`, `message`, `data` are the platform's
 ├── ShadowError             the shadow's error reply; `code` and `message`
+├── SessionError            a sub-device's log-in was refused, or its session ended; `code`, `message`, `device`
+│   ├── ConnectedElsewhere      427: it logged in elsewhere
+│   ├── NoSession               520: it spoke and was not logged in
+│   ├── SubDeviceDeleted        521
+│   ├── SubDeviceDisabled       522
+│   ├── DuplicateLogin          527
+│   └── NoTopology              6401: it is not, or no longer, this gateway's
 └── DownloadError           an OTA download failed; `step` is the progress code that tells the platform
     └── ChecksumMismatch    what was downloaded is not what was announced
 """
 
 from collections.abc import Sequence
+
+from thinghub.device_protocol.codes import Alink
+from thinghub.device_protocol.sub_devices import SubDeviceName
 
 # CONNACK codes after which the same CONNECT cannot succeed: protocol, client id, credentials, not authorized.
 PERMANENT_CODES = frozenset({1, 2, 4, 5})
@@ -79,6 +89,54 @@ class ShadowError(DeviceError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message = code, message
+
+
+class SessionError(DeviceError):
+    """`device` is the sub-device; `code` one of device-mqtt §10."""
+
+    def __init__(self, device: SubDeviceName, code: int, message: str) -> None:
+        super().__init__(f"{device.device_name}: {code}: {message}")
+        self.device, self.code, self.message = device, code, message
+
+
+class ConnectedElsewhere(SessionError):
+    pass
+
+
+class NoSession(SessionError):
+    pass
+
+
+class SubDeviceDeleted(SessionError):
+    pass
+
+
+class SubDeviceDisabled(SessionError):
+    pass
+
+
+class DuplicateLogin(SessionError):
+    pass
+
+
+class NoTopology(SessionError):
+    pass
+
+
+_SESSION_ERRORS: dict[int, type[SessionError]] = {
+    Alink.CONNECTED_ELSEWHERE: ConnectedElsewhere,
+    Alink.NO_SESSION: NoSession,
+    Alink.SUB_DEVICE_DELETED: SubDeviceDeleted,
+    Alink.SUB_DEVICE_DISABLED: SubDeviceDisabled,
+    Alink.DEVICE_DISABLED: SubDeviceDisabled,
+    Alink.DUPLICATE_LOGIN: DuplicateLogin,
+    Alink.NO_TOPOLOGY: NoTopology,
+}
+
+
+def session_error(device: SubDeviceName, code: int, message: str) -> SessionError:
+    """The class of a code; codes of no class of their own are plain SessionErrors."""
+    return _SESSION_ERRORS.get(code, SessionError)(device, code, message)
 
 
 class DownloadError(DeviceError):

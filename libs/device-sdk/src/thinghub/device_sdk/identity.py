@@ -7,6 +7,7 @@ from pathlib import Path
 
 from thinghub.device_protocol.connect import ConnectClaims, signed_content
 from thinghub.device_protocol.signing import SignMethod, sign
+from thinghub.device_protocol.sub_devices import SubDeviceName, SubDeviceProof
 
 PLAIN, TLS = 3, 2
 VERSION = "thinghub-0.1"
@@ -19,6 +20,10 @@ class Identity:
     product_key: str
     device_name: str
     device_secret: str = field(repr=False)
+
+    @property
+    def name(self) -> SubDeviceName:
+        return SubDeviceName(self.product_key, self.device_name)
 
     def sys(self, path: str) -> str:
         """A system topic: `/sys/{pk}/{dn}/` + path."""
@@ -97,3 +102,21 @@ def login(identity: Identity, *, method: SignMethod, timestamp: int, ext: int, s
         username=f"{identity.device_name}&{identity.product_key}",
         password=sign(method, identity.device_secret, signed_content(claims)),
     )
+
+
+def sub_device_proof(identity: Identity, *, method: SignMethod, timestamp: int) -> dict[str, str]:
+    """What a gateway shows of a sub-device at log-in and when it adds it (device-mqtt §10): the secret stays here. The
+    whole client id is signed."""
+    client_id = f"{identity.product_key}.{identity.device_name}|lan=Python,_v={VERSION},_ss=1|"
+    claims = SubDeviceProof(
+        identity.product_key, identity.device_name, client_id, method, str(timestamp), clean=True, password=""
+    )
+    return {
+        "productKey": identity.product_key,
+        "deviceName": identity.device_name,
+        "clientId": client_id,
+        "timestamp": str(timestamp),
+        "signMethod": method.value,
+        "sign": sign(method, identity.device_secret, signed_content(claims)),
+        "cleanSession": "true",
+    }

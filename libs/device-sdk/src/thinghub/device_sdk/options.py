@@ -18,7 +18,8 @@ class Options:
     forgets the attempts before it, so that one that is always cut at once keeps backing off.
     `in_flight` publishes await their acknowledgement at a time and `waiting` more may wait for their turn.
     `inbox` messages wait for a handler: a QoS 1 message beyond it waits unacknowledged, a QoS 0 message is dropped and
-    counted. `clean_session` is the flag of the CONNECT; subscriptions are made again at every connection in any case.
+    counted. `logins_per_second` paces the log-ins of a gateway's sub-devices. `clean_session` is the CONNECT's flag;
+    subscriptions are made again at every connection in any case.
     """
 
     sign_method: SignMethod = SignMethod.HMAC_SHA256
@@ -34,9 +35,12 @@ class Options:
     inbox: int = 1000
     handler_deadline: float = 60.0
     ext: int = EXT_RRPC
+    logins_per_second: float = 200.0  # the platform's own limit (device-mqtt §1.4)
 
     def __post_init__(self) -> None:
         if self.keep_alive not in KEEP_ALIVE:
             raise ValueError("keep_alive is 30 to 1200 seconds")
         if min(self.in_flight, self.waiting, self.inbox) < 1:
             raise ValueError("in_flight, waiting and inbox are 1 or more")
+        if self.logins_per_second <= 0:
+            raise ValueError("logins_per_second is more than 0")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.download import Artifact, DownloadOptions, download
 from thinghub.device_sdk.errors import DeviceError, DownloadError
 from thinghub.device_sdk.identity import Identity
@@ -32,7 +32,7 @@ TENTH = 10
 LAST_BEFORE_DONE = 99
 NEEDED = ("url", "version", "size", "sign", "signMethod")
 
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ Upgrading = Callable[[Upgrade], Awaitable[None]]
 class Ota:
     def __init__(
         self,
-        connection: Connection,
+        connection: Channel,
         identity: Identity,
         requests: Requests,
         inbox: Inbox,

@@ -3,20 +3,23 @@
 import asyncio
 import itertools
 import random
+from collections.abc import Awaitable, Callable
 
 from thinghub.device_protocol.alink import REPLY, AlinkError, Answer, command, parse_answer
 from thinghub.device_protocol.codes import Alink
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.errors import DeadlineExceeded, ReplyError, TooManyWaiting
 from thinghub.device_sdk.identity import Identity
 
 ID_RANGE = 1 << 32
 
+Send = Callable[[str, bytes], Awaitable[None]]
+
 
 class Requests:
     """At most `limit` replies are awaited at a time."""
 
-    def __init__(self, connection: Connection, identity: Identity, limit: int) -> None:
+    def __init__(self, connection: Channel, identity: Identity, limit: int) -> None:
         self._connection, self._identity, self._limit = connection, identity, limit
         self._ids = itertools.count(random.randrange(ID_RANGE // 2))  # so that a restart does not repeat them
         self._waiting: dict[tuple[str, str], asyncio.Future[Answer]] = {}
@@ -24,24 +27,35 @@ class Requests:
     def next_id(self) -> str:
         return str(next(self._ids) % ID_RANGE)
 
-    async def ask(self, path: str, params: object, deadline: float) -> object:
-        """The reply's `data`. Raises ReplyError, DeadlineExceeded, TooManyWaiting.
+    async def ask(
+        self, path: str, params: object, deadline: float, acknowledged: Callable[[], None] | None = None
+    ) -> object:
+        """The reply's `data`. `acknowledged` is called when the platform has the question.
 
-        A deadline does not tell whether the platform did what was asked: the reply may be what was lost.
-        """
+        Raises ReplyError, DeadlineExceeded, TooManyWaiting. A deadline does not tell whether the platform did what was
+        asked: the reply may be what was lost."""
+
+        async def send(topic: str, body: bytes) -> None:
+            await self._connection.publish(topic, body, 1, deadline)
+            if acknowledged is not None:
+                acknowledged()
+
+        return await self.ask_on(self._identity.sys(path), path.replace("/", "."), params, send, deadline)
+
+    async def ask_on(self, topic: str, method: str, params: object, send: Send, deadline: float) -> object:
+        """A question on any topic, sent by `send(topic, body)`; the reply comes on the topic with `_reply`."""
         if len(self._waiting) >= self._limit:
             raise TooManyWaiting(f"{self._limit} replies are awaited already")
-        topic, request_id = self._identity.sys(path), self.next_id()
+        request_id = self.next_id()
         key = (topic + REPLY, request_id)
         replied: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[key] = replied
         try:
             async with asyncio.timeout(deadline):
-                request = command(request_id, path.replace("/", "."), params)
-                await self._connection.publish(topic, request, 1, deadline)
+                await send(topic, command(request_id, method, params))
                 answer = await replied
         except TimeoutError as error:
-            raise DeadlineExceeded(f"{path}: no reply within {deadline} s") from error
+            raise DeadlineExceeded(f"{method}: no reply within {deadline} s") from error
         finally:
             del self._waiting[key]
         if answer.code != Alink.SUCCESS:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.errors import DeadlineExceeded, ShadowError
 from thinghub.device_sdk.identity import Identity
 from thinghub.device_sdk.inbox import Inbox
@@ -41,7 +41,7 @@ Control = Callable[[Document], Awaitable[None]]
 class Shadow:
     """`version` is the newest seen; 0 before the first answer."""
 
-    def __init__(self, connection: Connection, identity: Identity, inbox: Inbox, deadline: float) -> None:
+    def __init__(self, connection: Channel, identity: Identity, inbox: Inbox, deadline: float) -> None:
         self.version = 0
         self._connection, self._deadline = connection, deadline
         self._update_topic, self._get_topic = identity.own("/shadow/update"), identity.own("/shadow/get")

@@ -6,7 +6,7 @@ from typing import Any
 
 from thinghub.device_protocol.alink import REPLY, SUCCESS, AlinkError, Request, parse_request, reply
 from thinghub.device_protocol.codes import Alink
-from thinghub.device_sdk.connection import Connection
+from thinghub.device_sdk.channel import Channel
 from thinghub.device_sdk.errors import ReplyError
 from thinghub.device_sdk.identity import Identity
 from thinghub.device_sdk.inbox import Inbox
@@ -27,7 +27,7 @@ class Things:
     """Handlers refuse what they are asked by raising ReplyError: its code and message are the answer."""
 
     def __init__(
-        self, connection: Connection, identity: Identity, requests: Requests, inbox: Inbox, deadline: float
+        self, connection: Channel, identity: Identity, requests: Requests, inbox: Inbox, deadline: float
     ) -> None:
         self._connection, self._identity, self._requests = connection, identity, requests
         self._deadline = deadline
@@ -38,13 +38,19 @@ class Things:
             inbox.route(identity.sys(path), self._on_call)
 
     async def post_properties(
-        self, values: Mapping[str, Any], *, time_ms: int | None = None, deadline: float | None = None
+        self,
+        values: Mapping[str, Any],
+        *,
+        time_ms: int | None = None,
+        deadline: float | None = None,
+        acknowledged: Callable[[], None] | None = None,
     ) -> None:
-        """Returns when the platform replied 200; `time_ms` (epoch) stamps all of them.
+        """Returns when the platform replied 200; `time_ms` (epoch) stamps all of them; `acknowledged` is called when
+        the platform has the post, before it replies.
 
         Raises ReplyError, DeadlineExceeded."""
         stamped = values if time_ms is None else {name: _stamped(value, time_ms) for name, value in values.items()}
-        await self._ask("thing/event/property/post", dict(stamped), deadline)
+        await self._requests.ask("thing/event/property/post", dict(stamped), deadline or self._deadline, acknowledged)
 
     async def post_history(
         self,
