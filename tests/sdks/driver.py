@@ -62,6 +62,8 @@ class Script:
         answer = await asyncio.wait_for(self._answers.get(), deadline)
         if "raised" in answer:
             raise Raised(answer["raised"])
+        for fault in ("mistyped", "unknown"):
+            assert not answer.get(fault), f"{request}: {fault}: {answer[fault]}"
         return answer["result"]
 
     async def event(
