@@ -1,4 +1,4 @@
-from thinghub.connection_gateway.domain.rates import Rates
+from thinghub.connection_gateway.domain.rates import PerSecond, Rates
 
 
 def test_a_burst_is_allowed_and_then_one_a_step() -> None:
@@ -34,3 +34,9 @@ def test_memory_is_bounded() -> None:
         assert rates.count(number, 0.0)
     assert rates.allows(0, 0.0)
     assert not rates.allows(99, 0.0)
+
+
+def test_so_many_a_second_and_then_none_until_the_next() -> None:
+    rate = PerSecond(2)
+    assert [rate.allows("a", now) for now in (7.0, 7.5, 7.9, 8.0)] == [True, True, False, True]
+    assert rate.allows("b", 8.1)

@@ -72,3 +72,45 @@ def test_a_handle_is_closed_once() -> None:
 
 def test_the_client_ip_has_no_port_and_no_brackets() -> None:
     assert session(1).client_ip == "::1"
+
+
+def behind(table: SessionTable, gateway: Session, name: str, epoch: int) -> Session:
+    claimed = Session(Device("pk", name), epoch, gateway.connection, 0, "iot", gateway.client, 1, parent=gateway)
+    assert table.claim(claimed)
+    assert table.unclaim(claimed)
+    attached = claimed.under(epoch * 10)
+    table.accepted(attached)
+    return attached
+
+
+def test_sub_devices_are_counted_behind_their_gateway_until_they_close() -> None:
+    table = SessionTable()
+    gateway = live(table, 5)
+    subs = [behind(table, gateway, f"s{number}", 100 + number) for number in range(3)]
+    assert table.behind(gateway.handle) == 3
+    for sub in subs:
+        table.closed(sub.handle)
+    assert table.behind(gateway.handle) == 0
+    assert table.behind(999) == 0
+
+
+def test_a_sub_device_is_here_on_its_own_gateways_connection_only() -> None:
+    table = SessionTable()
+    gateway = live(table, 5)
+    other = Session(Device("pk", "g2"), 6, 2, 0, "iot", "[::1]:1", 1).under(60)
+    table.accepted(other)
+    sub = behind(table, gateway, "s", 100)
+    assert table.here(sub.device, gateway) == sub
+    assert table.here(sub.device, other) is None
+    assert table.here(gateway.device, gateway) is None
+
+
+def test_what_was_told_to_end_is_not_here_any_more_though_it_is_still_connected() -> None:
+    table = SessionTable()
+    gateway = live(table, 5)
+    sub = behind(table, gateway, "s", 100)
+    assert table.stands(sub)
+    assert table.supersede(sub.device, 100) == [sub]
+    assert not table.stands(sub)
+    assert table.here(sub.device, gateway) is None
+    assert table.of(sub.device) == sub

@@ -62,7 +62,7 @@ async def test_names_that_nobody_registered_are_told_too_when_their_product_exis
     assert await refusal(nowhere.login(), *gateway.mqtt) == 4
     assert await refusal(nobody.login(), *gateway.mqtt) == 4
     explained = await until_said(gateway, nobody, [(REFUSED, "unknown_device")])
-    assert explained.attempts[0].meaning == "the device is not registered"
+    assert explained.attempts[0].meaning == "the device was not registered"
     assert (await explain(gateway, nowhere)).attempts == []
 
 
