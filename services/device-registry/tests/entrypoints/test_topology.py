@@ -276,3 +276,55 @@ async def test_a_gateway_is_asked_to_add(topology: Topology) -> None:
         with pytest.raises(RemoteFault) as refused:
             await topology.stub.NotifyAddSubDevices(pb.NotifyAddSubDevicesRequest(gateway=ref(gateway), devices=subs))
         assert refused.value.remote_reason == reason
+
+
+async def test_a_gateway_is_told_when_a_sub_device_is_disabled_enabled_and_deleted(topology: Topology) -> None:
+    first, second, _ = topology.subs
+    await topology.ask(topology.gateway, "topo/add", [proof(first), proof(second)], 1)
+    await topology.registry.enable(first, False)
+    await topology.registry.enable(first, True)
+    await topology.registry.delete(first)
+    changes = await topology.downlinks(3, "/thing/topo/change")
+    assert [one["params"]["status"] for one in changes] == [8, 2, 1]
+    assert all(one["params"]["subList"] == [name(first)] for one in changes)
+    assert topology.ended == [], "the device's own bar ended its session"
+    assert await topology.listed(topology.gateway) == ["sensor1"]
+    await topology.registry.register(first.product_key, first.device_name)
+    assert await topology.held(topology.gateway) == [False, True, False]
+
+
+async def test_a_gateway_that_is_deleted_leaves_its_devices_to_others(topology: Topology) -> None:
+    first = topology.subs[0]
+    await topology.ask(topology.gateway, "topo/add", [proof(first)], 1)
+    await topology.registry.delete(topology.gateway)
+    assert await topology.held(topology.gateway) == [False, False, False]
+    assert (await topology.ask(topology.gateway, "topo/get", {}, 2))["code"] == 6100
+    assert (await topology.ask(topology.gateway, "topo/add", [proof(first)], 3))["code"] == 6100
+    assert (await topology.ask(topology.other, "topo/add", [proof(first)], 1))["code"] == 200
+
+
+async def test_without_gateways_a_change_is_stored_and_told_when_they_are_back(
+    registry: Registry, start_registry: StartRegistry, bus: Bus, gateway: GatewayCalls, tmp_path: Path
+) -> None:
+    topology = await Topology(registry, bus, gateway).prepare()
+    first = topology.subs[0]
+    await topology.ask(topology.gateway, "topo/add", [proof(first)], 1)
+    await registry.stop()
+    alone = Topology(await start_registry(gateway_target=f"unix://{tmp_path}/later"), bus, gateway)
+    await alone.stub.RemoveSubDevices(pb.RemoveSubDevicesRequest(refs=[ref(first)]))
+    assert await alone.held(topology.gateway, [first]) == [False]
+    async with gateway.serving(f"unix://{tmp_path}/later"):
+        (change,) = await topology.downlinks(1, "/thing/topo/change")
+        assert (change["params"]["status"], topology.ended) == (1, ["sensor0"])
+
+
+async def test_two_gateways_that_add_the_same_devices_leave_each_behind_one(topology: Topology) -> None:
+    sent = [
+        message(gateway, "topo/add", [proof(one) for one in subs], number)
+        for number in range(1, 6)
+        for gateway, subs in ((topology.gateway, topology.subs), (topology.other, topology.subs[::-1]))
+    ]
+    await asyncio.gather(*(topology.send(one) for one in sent))
+    assert [one["code"] for one in await topology.replies(10)] == [200] * 10
+    owned = zip(await topology.held(topology.gateway), await topology.held(topology.other), strict=True)
+    assert all(sorted(pair) == [False, True] for pair in owned)

@@ -80,7 +80,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     reader = PolicyReader(policies, RedisPolicyCache(redis), runtime.log)
     outbox = Outbox(PostgresOutbox(postgres), policies, reader, BusAnnouncer(bus), clock_ms, runtime.log)
     notices = Notices(PostgresNotices(postgres), GatewaySessions(gateway), GatewayReplies(gateway), runtime.log)
-    store = PostgresStore(postgres, outbox.wake)
+    store = PostgresStore(postgres, outbox.wake, notices.wake)
     credentials = AuthCredentials(auth)
     counts = CountedStatuses(runtime.metrics)
     replies = GatewayReplies(gateway)

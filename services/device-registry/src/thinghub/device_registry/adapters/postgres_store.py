@@ -38,11 +38,13 @@ FROM {rows.DEVICE_FROM} WHERE p.instance_id = $1 AND ($2 = '' OR d.product_key =
 
 
 class PostgresStore:
-    """Implements `Store`. `announced` is called after a transaction that left something in the outbox."""
+    """Implements `Store`. `announced` is called after a transaction that left something in the outbox, `left` after one
+    that left a notice."""
 
-    def __init__(self, postgres: Postgres, announced: Callable[[], None]) -> None:
+    def __init__(self, postgres: Postgres, announced: Callable[[], None], left: Callable[[], None]) -> None:
         self._postgres = postgres
         self._announced = announced
+        self._left = left
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
@@ -51,6 +53,8 @@ class PostgresStore:
             yield unit
         if unit.announced:
             self._announced()
+        if unit.left_notice:
+            self._left()
 
     async def create_instance(self, instance: Instance) -> None:
         async with connected(self._postgres) as connection:

@@ -10,6 +10,7 @@ from thinghub.device_registry.domain.announcements import Announcement
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
 from thinghub.device_registry.domain.products import Limits, Product
 from thinghub.device_registry.domain.topic_classes import TopicClass
+from thinghub.device_registry.domain.topology import ChangeStatus
 from thinghub.device_registry.errors import (
     DeviceExists,
     DeviceNotFound,
@@ -47,10 +48,16 @@ _DELETE_DEVICE = (
     # The epoch stays and fences late messages; the next device of this name was never online.
     f"UPDATE device_status SET online = false, activated_ms = 0, last_online_ms = 0 WHERE {_DEVICE}",
 )
+_LEAVE_NOTICE = f"""
+INSERT INTO topology_notice (gateway_key, gateway_name, product_key, device_name, status, ends_session, at_ms)
+SELECT gateway_key, gateway_name, product_key, device_name, $3, false, $4 FROM topology WHERE {_DEVICE}
+"""
 
 
 class PostgresUnit(PostgresBatchUnit):
     """Implements `Unit` on a connection inside a transaction."""
+
+    left_notice = False
 
     async def insert_product(self, product: Product, classes: Sequence[TopicClass]) -> None:
         try:
@@ -154,6 +161,10 @@ class PostgresUnit(PostgresBatchUnit):
             *_key(device),
             at_ms,
         )
+
+    async def leave_notice(self, device: DeviceId, status: ChangeStatus, at_ms: int) -> None:
+        done = await self._connection.execute(_LEAVE_NOTICE, *_key(device), status, at_ms)
+        self.left_notice = self.left_notice or done != "INSERT 0 0"
 
     async def announce(self, announcement: Announcement) -> None:
         await self._connection.execute(

@@ -12,6 +12,7 @@ from thinghub.device_registry.domain.policies import Policy
 from thinghub.device_registry.domain.products import Instance, Limits, Product
 from thinghub.device_registry.domain.status import StatusChange
 from thinghub.device_registry.domain.topic_classes import TopicClass
+from thinghub.device_registry.domain.topology import ChangeStatus
 from thinghub.device_registry.ports.applications import BatchUnit
 
 
@@ -57,6 +58,9 @@ class Unit(BatchUnit, Protocol):
     async def set_disabled(self, device: DeviceId, disabled: bool, at_ms: int) -> None: ...
 
     async def delete_device(self, device: DeviceId, at_ms: int) -> None: ...
+
+    async def leave_notice(self, device: DeviceId, status: ChangeStatus, at_ms: int) -> None:
+        """For the gateway that the device stands behind, if it does."""
 
     async def announce(self, announcement: Announcement) -> None:
         """Told at least once after the block ends well, in the order of the device's or product's changes."""

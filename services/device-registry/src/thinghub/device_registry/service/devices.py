@@ -34,6 +34,7 @@ from thinghub.device_registry.domain.names import (
     generate_iot_id,
 )
 from thinghub.device_registry.domain.paging import page_of
+from thinghub.device_registry.domain.topology import ChangeStatus
 from thinghub.device_registry.errors import DeviceNotFound, NotTold, ProductNotFound, RequestInvalid
 from thinghub.device_registry.ports.others import Connections, Credentials
 from thinghub.device_registry.ports.store import Store, Unit
@@ -168,6 +169,8 @@ class Devices:
             untold = await self._tell(device.id, enabled)
             if device.disabled is enabled:
                 await unit.set_disabled(device.id, not enabled, self._clock_ms())
+                status = ChangeStatus.ENABLE if enabled else ChangeStatus.DISABLE
+                await unit.leave_notice(device.id, status, self._clock_ms())
                 await self._announce(unit, device, Lifecycle.ENABLE if enabled else Lifecycle.DISABLE)
         if untold:
             raise NotTold("the change is stored, but no gateway could be told: repeat the call") from untold
@@ -189,6 +192,7 @@ class Devices:
             device = await unit.lock_device(instance_id, ref)
             await self._credentials.delete_device(device.id)
             await self._connections.bar(device.id, BAR_SECONDS, "deleted")
+            await unit.leave_notice(device.id, ChangeStatus.DELETE, self._clock_ms())
             await unit.delete_device(device.id, self._clock_ms())
             await self._announce(unit, device, Lifecycle.DELETE)
 
