@@ -63,6 +63,8 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         self.waits: list[int] = []
         self.requests: list[pb.RequestRequest] = []
         self.broadcasts: list[pb.BroadcastRequest] = []
+        self.known: dict[str, pb.Explanation] = {}
+        self.sampled_every = 0
 
     # Any: the generated base class has grpc's loose types for request context and answer
     async def Deliver(self, request: pb.DeliverRequest, context: Any) -> pb.DeliverResponse:
@@ -91,6 +93,13 @@ class Gateways(gateway_pb2_grpc.GatewayServiceServicer):
         self._check()
         return pb.GetSessionsResponse(
             sessions=[self.online.get(device.device_name, pb.Session()) for device in request.devices]
+        )
+
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:
+        self._check()
+        return pb.ExplainResponse(
+            explanations=[self.known.get(device.device_name, pb.Explanation()) for device in request.devices],
+            sampled_every=self.sampled_every,
         )
 
     async def Respond(self, request: pb.RespondRequest, context: Any) -> pb.RespondResponse:

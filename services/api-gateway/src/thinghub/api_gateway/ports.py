@@ -15,6 +15,7 @@ from thinghub.api_gateway.domain.ota import (
     UpgradeTask,
     UploadPlace,
 )
+from thinghub.api_gateway.domain.support import Known
 from thinghub.api_gateway.domain.values import (
     AccessKey,
     Application,
@@ -207,6 +208,9 @@ class Gateways(Protocol):
     async def broadcast(self, broadcast: Broadcast) -> Reached: ...
 
     async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
+        """One a device, in order."""
+
+    async def explain(self, devices: Sequence[DeviceId]) -> Sequence[Known]:
         """One a device, in order."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import grpc
 
 from thinghub.api_gateway.adapters.messages import message, value
+from thinghub.api_gateway.domain.support import Attempt, Claim, Known, SampledMessage
 from thinghub.api_gateway.domain.values import Broadcast, DeviceId, Downlink, Outcome, Reached, Reply, Session
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
@@ -37,3 +38,19 @@ class RpcGateways:
     async def sessions(self, devices: Sequence[DeviceId]) -> Sequence[Session]:
         request = pb.GetSessionsRequest(devices=[message(device_pb2.DeviceId, device) for device in devices])
         return [value(Session, session) for session in (await self._gateways.GetSessions(request)).sessions]
+
+    async def explain(self, devices: Sequence[DeviceId]) -> Sequence[Known]:
+        request = pb.ExplainRequest(devices=[message(device_pb2.DeviceId, device) for device in devices])
+        answer = await self._gateways.Explain(request)
+        return [_known(explained, answer.sampled_every) for explained in answer.explanations]
+
+
+def _known(explained: pb.Explanation, sampled_every: int) -> Known:
+    return Known(
+        value(Claim, explained.session),
+        explained.gateway_alive,
+        explained.barred_ms,
+        [value(Attempt, one) for one in explained.attempts],
+        [value(SampledMessage, one) for one in explained.messages],
+        sampled_every,
+    )

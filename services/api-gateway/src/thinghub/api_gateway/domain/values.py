@@ -310,11 +310,12 @@ class ThingModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What publishing to a product's devices depends on."""
+    """What publishing to a product's devices depends on. `limits` are those in force."""
 
     found: bool
     instance_id: str = ""
     topic_classes: tuple[TopicClass, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 class Outcome(IntEnum):

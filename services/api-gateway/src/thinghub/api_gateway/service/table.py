@@ -11,6 +11,7 @@ from thinghub.api_gateway.service import (
     registrations,
     rules,
     shadows,
+    support,
     tags,
     thing_models,
     thing_services,
@@ -33,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *rules.OPERATIONS,
     *shadows.OPERATIONS,
     *ota.OPERATIONS,
+    *support.OPERATIONS,
     *administration.OPERATIONS,
     *imports.OPERATIONS,
 )

@@ -69,7 +69,7 @@ REFUSED: dict[str, Words] = {
     ),
     "bad_user": Words("malformed user name", "The user name must read DeviceName&ProductKey."),
     "unknown_device": Words(
-        "the device is not registered",
+        "the device was not registered",
         "Register it, or correct ProductKey and DeviceName in the firmware: capitals matter.",
     ),
     "bad_signature": Words(
@@ -78,7 +78,7 @@ REFUSED: dict[str, Words] = {
         "re-flash it with the registered secret, or register it anew.",
     ),
     "unknown_product": Words("the product does not exist", "Correct the ProductKey in the firmware."),
-    "disabled": Words("the device is disabled", "Enable it again (EnableThing) if that was not meant."),
+    "disabled": Words("the device was disabled", "Enable it again (EnableThing) if that was not meant."),
     "barred": Words(
         "the device was disabled, deleted or sent away a moment ago", "Enable it, or wait a minute and look again."
     ),
