@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from thinghub.device_protocol.tsl.parse import parse
 from thinghub.device_protocol.tsl.validator import Validator
-from thinghub.shadow.domain.thing_bodies import moments, property_body, reply_body
+from thinghub.shadow.domain.thing_bodies import by_time, moments, property_body, reply_body
 from thinghub.shadow.domain.thing_models import Strictness, ThingModel
 from thinghub.shadow.domain.thing_posts import Post, PostReader
 
@@ -138,14 +138,56 @@ def test_a_batch_is_told_moment_by_moment() -> None:
     assert told == [{"Temp": 1, "p1": 5}, {"Temp": 2}]
 
 
-def test_a_pack_with_sub_devices_is_refused_whole() -> None:
-    assert read("property/pack", {"properties": {"Temp": 1}, "subDevices": [{}]}).code == 6401
-    assert kept(read("property/pack", {"properties": {"Temp": 1}, "subDevices": []})) == {"Temp": [(1, NOW)]}
+def reader(strictness: Strictness = Strictness.FULL, past: bool = False) -> PostReader:
+    return PostReader(ThingModel("pk", 1, Validator(FUNCTIONS), strictness), NOW, past)
+
+
+def test_a_part_of_a_pack_is_a_post_of_one_device() -> None:
+    post = reader().pack({"Temp": {"value": 1, "time": 5}, "Text": "hi"}, {"alarm": {"value": {"code": 1}}})
+    assert kept(post) == {"Temp": [(1, 5)], "Text": [("hi", NOW)]}
+    assert [one.time_ms for one in post.events] == [NOW]
+    assert reader().pack(None, None).code == 200
+    assert reader().pack([], None).code == 460
+    assert reader().pack({"Temp": "hot"}, None).code == 6306
+    assert reader().pack(None, {"gone": {}}).code == 6300
+
+
+def test_a_part_of_a_history_has_times_and_they_are_past() -> None:
+    entries = [{"Temp": {"value": 2, "time": 20}}, {"Temp": {"value": 1, "time": 10}, "p1": {"value": 5, "time": 10}}]
+    post = reader(past=True).history(entries, [{"alarm": {"value": {"code": 1}, "time": 30}}])
+    assert kept(post) == {"Temp": [(2, 20), (1, 10)], "p1": [(5, 10)]}
+    assert [{name: item.value for name, item in one.items()} for one in by_time(post)] == [
+        {"Temp": 1, "p1": 5},
+        {"Temp": 2},
+    ]
+    assert post.events[0].time_ms == 30
+    assert reader(past=True).history(entries[0], None).code == 200
+    for member in (1, {"value": 1}, {"x": 1}, {"value": 1, "time": NOW + 120_000}, {"value": 1, "time": None}):
+        assert reader(past=True).history([{"Temp": member}], None).code == 6326, member
+    for event in ({"code": 1}, {"value": {"code": 1}}, {"value": {"code": 1}, "time": NOW + 120_000}):
+        assert reader(past=True).history(None, [{"alarm": event}]).code == 6326, event
+    weak = reader(Strictness.WEAK, past=True).history([{"Temp": 1, "p1": {"value": 5, "time": 10}}], None)
+    assert (weak.code, kept(weak), list(weak.failed)) == (200, {"p1": [(5, 10)]}, ["Temp"])
+
+
+def test_a_part_of_a_history_is_bounded() -> None:
+    entries: object
+    malformed: object
+    one = {"Temp": {"value": 1, "time": 1}}
+    assert reader(past=True).history([one] * 200, None).code == 200
+    for entries in ([one] * 201, [{}] * 100_000, [{f"p{number}": one["Temp"] for number in range(101)}] * 2):
+        assert reader(past=True).history(entries, None).code == 6106
+    event = {"alarm": {"value": {"code": 1}, "time": 1}}
+    assert reader(past=True).history(None, [event] * 200).code == 200
+    assert reader(past=True).history(None, [event] * 201).code == 6356
+    for malformed in (5, "text", [5], [[]]):
+        assert reader(past=True).history(malformed, None).code == 460
+        assert reader(past=True).history(None, malformed).code == 460
 
 
 def test_what_is_not_read_here_is_left_alone() -> None:
-    reader = PostReader(ThingModel("pk", 1, Validator(FUNCTIONS)), NOW)
-    assert reader.read("property/history", {}) is None
+    assert reader().read("property/history", {}) is None
+    assert reader().read("property/pack", {}) is None
 
 
 def test_the_answer_of_a_device_names_its_request_by_number() -> None:
@@ -165,11 +207,20 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.sampled_from(["property", "property/batch", "property/pack", "alarm", "gone"]), JSON, st.sampled_from(Strictness)
-)
+@given(st.sampled_from(["property", "property/batch", "alarm", "gone"]), JSON, st.sampled_from(Strictness))
 def test_any_post_is_judged(what: str, params: object, strictness: Strictness) -> None:
     post = read(what, params, strictness)
     assert post.code == 200 or not (post.items or post.events)
     for moment in moments(post):
         property_body({}, NOW, "1", moment, post.failed, "")
+
+
+@given(JSON, JSON, st.sampled_from(Strictness))
+def test_any_part_is_judged(properties: object, events: object, strictness: Strictness) -> None:
+    for post in (
+        reader(strictness).pack(properties, events),
+        reader(strictness, past=True).history(properties, events),
+    ):
+        assert post.code == 200 or not (post.items or post.events)
+        for moment in (*moments(post), *by_time(post)):
+            property_body({}, NOW, "1", moment, post.failed, "")

@@ -8,6 +8,7 @@
                                     │  └── replies ── connection-gateway Deliver
                                     └── thing models, IotIds ── device-registry; control says what changed
     gRPC ThingService ──> reports
+    gRPC DesiredService ──> desired ── Redis, connection-gateway Deliver; devices ask and clear by device.thing
     gRPC ThingCallService ──> calls ── ids (Redis), record (PostgreSQL), connection-gateway Deliver and Request
 
 Ready while Redis and the bus with its topics are there, and PostgreSQL was.
@@ -33,26 +34,33 @@ from thinghub.shadow.adapters.gateway_requests import GatewayRequests
 from thinghub.shadow.adapters.gateway_things import GatewaySenders
 from thinghub.shadow.adapters.postgres_calls import PostgresCalls
 from thinghub.shadow.adapters.postgres_history import PostgresHistory
+from thinghub.shadow.adapters.redis_desired import RedisDesired
 from thinghub.shadow.adapters.redis_documents import RedisDocuments
 from thinghub.shadow.adapters.redis_properties import RedisProperties
+from thinghub.shadow.adapters.redis_relayed import RedisRelayed
 from thinghub.shadow.adapters.registry_things import RegistryThings
+from thinghub.shadow.adapters.registry_topology import RegistryTopology
 from thinghub.shadow.adapters.watches import watch, watch_bus
 from thinghub.shadow.entrypoints.consumer import consume
+from thinghub.shadow.entrypoints.desired_rpc import DesiredServicer
 from thinghub.shadow.entrypoints.documents import DocumentMessages, DocumentPresence
 from thinghub.shadow.entrypoints.documents_rpc import ShadowServicer
 from thinghub.shadow.entrypoints.thing_calls_rpc import ThingCallServicer
 from thinghub.shadow.entrypoints.thing_messages import ThingControl, ThingMessages
+from thinghub.shadow.entrypoints.thing_presence import ThingsDeleted
 from thinghub.shadow.entrypoints.things_rpc import ThingServicer
+from thinghub.shadow.service.desired_properties import DesiredProperties
 from thinghub.shadow.service.document_limits import RequestRates
 from thinghub.shadow.service.document_observation import DocumentObservation
 from thinghub.shadow.service.documents import Documents
 from thinghub.shadow.service.thing_calls import ThingCalls
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
+from thinghub.shadow.service.thing_relays import Relations, Relays
 from thinghub.shadow.service.thing_reports import ThingReports
 from thinghub.shadow.service.things import Things
 from thinghub.shadow.settings import Settings
-from thinghubpb.shadow.v1 import shadow_pb2_grpc, thing_calls_pb2_grpc, things_pb2_grpc
+from thinghubpb.shadow.v1 import desired_pb2_grpc, shadow_pb2_grpc, thing_calls_pb2_grpc, things_pb2_grpc
 
 MIGRATIONS = "thinghub.shadow.migrations"
 
@@ -83,14 +91,24 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
 
         postgres = Postgres.open(settings.postgres_dsn, settings.postgres_schema, migrations=MIGRATIONS)
         stack.push_async_callback(postgres.close)
-        registry = RegistryThings(await stack.enter_async_context(channel(settings.registry_target, runtime)))
+        registry_channel = await stack.enter_async_context(channel(settings.registry_target, runtime))
+        registry = RegistryThings(registry_channel)
         thing_observation = ThingObservation(runtime.metrics, runtime.tracing)
         models, iot_ids = ThingModels(registry, time.monotonic), IotIds(registry, time.monotonic)
         properties = RedisProperties(redis, settings.redis_replicas)
         history = PostgresHistory(postgres, settings.history_days, now_ms)
         senders = GatewaySenders(gateway)
         recorded = PostgresCalls(history)
-        things = Things(models, iot_ids, properties, history, recorded, BusThingData(bus), senders, thing_observation)
+        relays = Relays(Relations(RegistryTopology(registry_channel), time.monotonic))
+        relayed = RedisRelayed(redis, settings.redis_replicas)
+        things = Things(
+            models, iot_ids, relays, properties, relayed, history, recorded, BusThingData(bus), senders,
+            thing_observation,
+        )  # fmt: skip
+        desired = DesiredProperties(
+            models, RedisDesired(redis, settings.redis_replicas), properties, senders, thing_observation, now_ms
+        )
+        desired_servicer = DesiredServicer(desired)
         thing_calls = ThingCalls(models, properties, recorded, senders, GatewayRequests(gateway), now_ms)
         thing_servicer = ThingServicer(ThingReports(models, properties, history), thing_calls)
         call_servicer = ThingCallServicer(thing_calls)
@@ -98,13 +116,17 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         def add(server: grpc.aio.Server) -> None:
             shadow_pb2_grpc.add_ShadowServiceServicer_to_server(servicer, server)
             things_pb2_grpc.add_ThingServiceServicer_to_server(thing_servicer, server)
+            desired_pb2_grpc.add_DesiredServiceServicer_to_server(desired_servicer, server)
             thing_calls_pb2_grpc.add_ThingCallServiceServicer_to_server(call_servicer, server)
 
         await stack.enter_async_context(serve_rpc(settings.rpc_listen, add, runtime))
         handlers: Mapping[str, Sequence[Handler]] = {
             DEVICE_SHADOW: [DocumentMessages(documents, observation)],
-            DEVICE_LIFECYCLE: [DocumentPresence(documents, observation)],
-            DEVICE_THING: [ThingMessages(things, thing_observation)],
+            DEVICE_LIFECYCLE: [
+                DocumentPresence(documents, observation),
+                ThingsDeleted([desired.forget, relayed.forget], observation),
+            ],
+            DEVICE_THING: [ThingMessages([things.handle, desired.handle], thing_observation)],
         }
         appeared = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:

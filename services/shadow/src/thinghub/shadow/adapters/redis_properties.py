@@ -60,14 +60,15 @@ class RedisProperties:
         if not identifiers:
             return []
         try:
-            answer = await self._redis.one(cmd("HMGET", _key(device), *(f"p:{one}" for one in identifiers)), DEADLINE_S)
+            names = (f"p:{one}" for one in identifiers)
+            answer = await self._redis.one(cmd("HMGET", properties_key(device), *names), DEADLINE_S)
         except RedisError as error:
             raise StoreUnavailable(f"Redis: {error}") from error
         held = answer if isinstance(answer, list) else []
         return [Item(*orjson.loads(one)) if isinstance(one, bytes) else None for one in held]
 
     async def next_ids(self, devices: Sequence[Device]) -> list[int]:
-        commands = [cmd("HINCRBY", _key(device), "n", 1) for device in devices]
+        commands = [cmd("HINCRBY", properties_key(device), "n", 1) for device in devices]
         answers = await self._redis.run(commands, DEADLINE_S, wait=self._wait)
         for answer in answers:
             if not isinstance(answer, int):
@@ -75,11 +76,11 @@ class RedisProperties:
         return [answer for answer in answers if isinstance(answer, int)]
 
 
-def _key(device: Device) -> str:
+def properties_key(device: Device) -> str:
     return f"property:{{{device.product_key}/{device.device_name}}}"
 
 
 def _put(latest: Latest) -> Command:
     # Identifiers have no commas.
     values = b"\n".join(map(orjson.dumps, zip(latest.values, latest.times, strict=True)))
-    return script(_PUT, [_key(latest.device)], [*latest.place, ",".join(latest.identifiers), values])
+    return script(_PUT, [properties_key(latest.device)], [*latest.place, ",".join(latest.identifiers), values])

@@ -15,6 +15,14 @@ def event_topic(product_key: str, device_name: str, identifier: str) -> str:
     return f"/{product_key}/{device_name}/thing/event/{identifier}/post"
 
 
+def property_history_topic(product_key: str, device_name: str) -> str:
+    return f"/{product_key}/{device_name}/thing/event/property/history/post"
+
+
+def event_history_topic(product_key: str, device_name: str, identifier: str) -> str:
+    return f"/{product_key}/{device_name}/thing/event/{identifier}/history/post"
+
+
 def reply_topic(product_key: str, device_name: str) -> str:
     return f"/{product_key}/{device_name}/thing/downlink/reply/message"
 
@@ -25,11 +33,16 @@ def moments(post: Post) -> Sequence[Mapping[str, Item]]:
     items = post.items
     if all(len(values) == 1 for values in items.values()):
         return [{identifier: values[0] for identifier, values in items.items()}] if items else []
-    by_time: dict[int, dict[str, Item]] = {}
-    for identifier, values in items.items():
+    return by_time(post)
+
+
+def by_time(post: Post) -> Sequence[Mapping[str, Item]]:
+    """The same, always apart by time."""
+    at: dict[int, dict[str, Item]] = {}
+    for identifier, values in post.items.items():
         for item in values:
-            by_time.setdefault(item.time_ms, {})[identifier] = item
-    return [by_time[time_ms] for time_ms in sorted(by_time)]
+            at.setdefault(item.time_ms, {})[identifier] = item
+    return [at[time_ms] for time_ms in sorted(at)]
 
 
 def property_body(

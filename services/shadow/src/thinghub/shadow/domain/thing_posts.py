@@ -3,7 +3,10 @@
     thing/event/property/post          {"Temp": 23.5} or {"Temp": {"value": 23.5, "time": 1524448722000}}
     thing/event/{event}/post           {"value": {...}, "time": ...}, or flat: {...}
     thing/event/property/batch/post    {"properties": {"Temp": [{"value", "time"}]}, "events": {"alarm": [{...}]}}
-    thing/event/property/pack/post     {"properties": {...}, "events": {"alarm": {"value", "time"}}}, no sub-devices
+    a part of a pack                   {"properties": {...}, "events": {"alarm": {"value", "time"}}}
+    a part of a history                {"properties": [{"Temp": {"value", "time"}}], "events": [{"alarm": {...}}]}
+
+Parts are told apart by device in `thing_parts`. What is history has its time, and that is past.
 
 Properties that the model does not have are ignored. An event it does not have is refused whatever the product's
 strictness: nobody could say what it is. A value nested deeper than can be written again is bad in every mode.
@@ -27,6 +30,8 @@ TOO_MANY_PROPERTIES: Final = 6106
 TOO_MANY_EVENTS: Final = 6356
 NO_TOPOLOGY: Final = 6401
 SUCCESS: Final = "success"
+# A device's clock may be so far ahead before what it calls past is not.
+CLOCK_SKEW_MS: Final = 60_000
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,50}(:[A-Za-z0-9_]{1,50})?")
 _PLAIN: Final = frozenset({int, float, str, bool})
@@ -80,16 +85,18 @@ class Refused(Exception):
 
 
 class PostReader:
-    """Judges one post. `received_ms` fills in times that the device left out."""
+    """Judges one post. `received_ms` fills in times that the device left out; with `past` none may be."""
 
-    def __init__(self, model: ThingModel, received_ms: int) -> None:
+    def __init__(self, model: ThingModel, received_ms: int, past: bool = False) -> None:
         self._model = model
         self._validator = model.validator
         self._received_ms = received_ms
+        self._past = past
+        self._latest_ms = received_ms + CLOCK_SKEW_MS if past else MAX_TIME_MS
 
     def read(self, what: str, params: object) -> Post | None:
         """`what` is the topic between `thing/event/` and `/post`. None: nothing that is read here."""
-        if what.startswith("property/") and what not in ("property/batch", "property/pack"):
+        if what.startswith("property/") and what != "property/batch":
             return None
         try:
             if what == "property":
@@ -97,9 +104,29 @@ class PostReader:
                 return self._plain(given) or self._properties(Post(), given, single=True)
             if what == "property/batch":
                 return self._batch(_object(params))
-            if what == "property/pack":
-                return self._pack(_object(params))
             return self._event(Post(), what, params)
+        except Refused as refused:
+            return Post(refused.code, refused.message)
+
+    def pack(self, properties: object, events: object) -> Post:
+        """One device's part of a pack."""
+        try:
+            post = self._properties(Post(), _members(properties), single=True)
+            return self._events(post, _members(events).items())
+        except Refused as refused:
+            return Post(refused.code, refused.message)
+
+    def history(self, properties: object, events: object) -> Post:
+        """One device's part of a history."""
+        try:
+            post, count = Post(), 0
+            for one in _entries(properties, MAX_PROPERTIES, TOO_MANY_PROPERTIES):
+                count += len(one)
+                if count > MAX_PROPERTIES:
+                    raise Refused(TOO_MANY_PROPERTIES, f"more than {MAX_PROPERTIES} properties")
+                self._properties(post, one, single=True)
+            occurred = _entries(events, MAX_EVENTS, TOO_MANY_EVENTS)
+            return self._events(post, (pair for one in occurred for pair in one.items()))
         except Refused as refused:
             return Post(refused.code, refused.message)
 
@@ -148,13 +175,14 @@ class PostReader:
 
     def _unwrap(self, member: object) -> tuple[object, int, int]:
         """Value, time and a code."""
+        bare = TslCode.TIME if self._past else 0
         if type(member) is not dict or not member:
-            return member, self._received_ms, 0
+            return member, self._received_ms, bare
         names = member.keys()
         if names == {"time"}:
             return None, self._received_ms, TslCode.VALUE
         if names not in _WRAPPED:
-            return member, self._received_ms, 0
+            return member, self._received_ms, bare
         time_ms = self._time(member)
         return member["value"], time_ms or self._received_ms, 0 if time_ms else TslCode.TIME
 
@@ -162,10 +190,10 @@ class PostReader:
         """Epoch milliseconds; 0 when it is none."""
         time_ms = member.get("time")
         if time_ms is None:
-            return self._received_ms
+            return 0 if self._past else self._received_ms
         if isinstance(time_ms, str) and time_ms.isascii() and time_ms.isdigit() and len(time_ms) < 17:
             time_ms = int(time_ms)
-        return time_ms if type(time_ms) is int and 0 < time_ms <= MAX_TIME_MS else 0
+        return time_ms if type(time_ms) is int and 0 < time_ms <= self._latest_ms else 0
 
     def _event(self, post: Post, identifier: str, params: object) -> Post:
         event = self._validator.events.get(identifier)
@@ -173,7 +201,7 @@ class PostReader:
             raise Refused(TslCode.NO_FUNCTION, f"{WHY[TslCode.NO_FUNCTION]}: {identifier[:101]}")
         given = {} if params is None else _object(params)
         value: object = given
-        time_ms = self._received_ms
+        time_ms = 0 if self._past else self._received_ms
         if isinstance(given.get("value"), dict) and given.keys() <= {"value", "time"}:
             value, time_ms = given["value"], self._time(given)
         code = 0 if time_ms else TslCode.TIME
@@ -187,15 +215,9 @@ class PostReader:
         return post
 
     def _batch(self, given: dict[str, object]) -> Post:
-        post = self._properties(Post(), _optional(given, "properties"), single=False)
-        events = _optional(given, "events")
+        post = self._properties(Post(), _members(given.get("properties")), single=False)
+        events = _members(given.get("events"))
         return self._events(post, ((name, one) for name, several in events.items() for one in _array(several)))
-
-    def _pack(self, given: dict[str, object]) -> Post:
-        if given.get("subDevices"):
-            raise Refused(NO_TOPOLOGY, "sub-devices in a pack are not read")
-        post = self._properties(Post(), _optional(given, "properties"), single=True)
-        return self._events(post, _optional(given, "events").items())
 
     def _events(self, post: Post, events: Iterable[tuple[str, object]]) -> Post:
         for count, (identifier, one) in enumerate(events):
@@ -227,9 +249,18 @@ def _object(params: object) -> dict[str, object]:
     raise Refused(Alink.PARAMETER_ERROR, "request parameter error: params is not an object")
 
 
-def _optional(given: dict[str, object], key: str) -> dict[str, object]:
-    value = given.get(key)
+def _members(value: object) -> dict[str, object]:
     return {} if value is None else _object(value)
+
+
+def _entries(value: object, most: int, code: int) -> list[dict[str, object]]:
+    """The entries of a history; a single one may come without its array."""
+    if value is None:
+        return []
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > most:
+        raise Refused(code, f"more than {most} entries")
+    return [_object(one) for one in entries]
 
 
 def _array(value: object) -> list[object]:

@@ -1,7 +1,7 @@
 """Bus records to thing data, and news of thing models."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -9,19 +9,21 @@ from thinghub.common.bus.port import BusRecord
 from thinghub.device_protocol.records import RecordFormatError, decode_record
 from thinghub.shadow.service.thing_lookups import ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
-from thinghub.shadow.service.things import Arrived, Things
+from thinghub.shadow.service.things import Arrived
 from thinghubpb.bus.v1 import control_pb2, record_pb2
 
 # Messages handled in one go: what a device waits for while the others are done, against calls saved.
 MAX_BATCH = 1000
+HandleBatch = Callable[[Sequence[Arrived]], Awaitable[None]]
 log = logging.getLogger("thinghub.shadow.things")
 
 
 class ThingMessages:
     """A bus handler of `device.thing`: returns when the effects of all records are stored."""
 
-    def __init__(self, things: Things, observation: ThingObservation) -> None:
-        self._things = things
+    def __init__(self, handlers: Sequence[HandleBatch], observation: ThingObservation) -> None:
+        """Each handler sees every message and passes over what is not its own."""
+        self._handlers = handlers
         self._observation = observation
 
     async def __call__(self, records: Sequence[BusRecord]) -> None:
@@ -50,7 +52,8 @@ class ThingMessages:
     async def _handle(self, batch: Sequence[Arrived]) -> None:
         sampled = [message.traceparent for _, message in batch if message.traceparent]
         with self._observation.spans(sampled, len(batch)):
-            await self._things.handle(batch)
+            for handle in self._handlers:
+                await handle(batch)
 
 
 class ThingControl:

@@ -15,6 +15,9 @@ class ThingObservation:
         self._tracing = tracing
         self._posts = metrics.counter("thing_posts_total", "Posts of devices, by what became of them.", ("outcome",))
         self._replies = metrics.counter("thing_replies_total", "Replies, by what became of them.", ("outcome",))
+        self._desired = metrics.counter(
+            "thing_desired_sent_total", "Desired properties sent to devices, by what became of them.", ("outcome",)
+        )
 
     def posts(self, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
@@ -23,6 +26,10 @@ class ThingObservation:
     def replies(self, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
             self._replies.labels(outcome).inc(count)
+
+    def desired(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, count in outcomes.items():
+            self._desired.labels(outcome).inc(count)
 
     def spans(self, traceparents: list[str], batch: int) -> ExitStack:
         """A span a sampled message, around the batch it is in."""

@@ -23,6 +23,7 @@ from thinghub.shadow.domain.thing_commands import answered_service, read_answer
 from thinghub.shadow.domain.thing_models import ThingModel
 from thinghub.shadow.domain.thing_posts import Item, Post, PostReader
 from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.relays import Relayed, RelayedProperties
 from thinghub.shadow.ports.thing_calls import AnswerRow, Calls
 from thinghub.shadow.ports.things import (
     EventRow,
@@ -36,6 +37,7 @@ from thinghub.shadow.ports.things import (
 )
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import Tally, ThingObservation
+from thinghub.shadow.service.thing_relays import RelayedPost, Relays, Share, judge
 
 log = logging.getLogger("thinghub.shadow.things")
 _PREFIX_LEVELS = 4  # "", sys, product key, device name
@@ -50,6 +52,7 @@ class _Effects:
     """What a batch leaves behind."""
 
     latest: dict[Device, Latest] = field(default_factory=dict)
+    relayed: list[Relayed] = field(default_factory=list)
     posts: list[PropertyRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     data: list[Message] = field(default_factory=list)
@@ -57,13 +60,21 @@ class _Effects:
     answers: list[AnswerRow] = field(default_factory=list)
     tally: Tally[str] = field(default_factory=Tally)
 
+    def share(self, share: Share) -> None:
+        self.relayed.append(share.latest())
+        self.posts.extend(share.rows())
+        self.events.extend(share.event_rows())
+        self.data.extend(share.data())
+
 
 class Things:
     def __init__(
         self,
         models: ThingModels,
         iot_ids: IotIds,
+        relays: Relays,
         properties: Properties,
+        relayed_properties: RelayedProperties,
         history: History,
         calls: Calls,
         data: ThingData,
@@ -72,7 +83,9 @@ class Things:
     ) -> None:
         self._models = models
         self._iot_ids = iot_ids
+        self._relays = relays
         self._properties = properties
+        self._relayed = relayed_properties
         self._history = history
         self._calls = calls
         self._data = data
@@ -84,8 +97,12 @@ class Things:
         mine = [one for one in batch if _is_read(_below(one[1].topic))]
         if not mine:
             return
-        models = await self._models.get({message.product_key for _, message in mine})
-        iot_ids = await self._iot_ids.get({Device(one.product_key, one.device_name) for _, one in mine})
+        relayed = await self._relays.read(message for _, message in mine)
+        others = {device for one in relayed.values() for device in one.others}
+        models = await self._models.get({one.product_key for _, one in mine} | {one.product_key for one in others})
+        iot_ids = await self._iot_ids.get({Device(one.product_key, one.device_name) for _, one in mine} | others)
+        for one in relayed.values():
+            judge(one, models, iot_ids)
         effects = _Effects()
         for origin, message in mine:
             device = Device(message.product_key, message.device_name)
@@ -93,7 +110,7 @@ class Things:
             if model is None or iot_id is None:
                 effects.tally["unknown_device"] += 1
                 continue
-            _Judged(effects, origin, message, device, model, iot_id).judge()
+            _Judged(effects, origin, message, device, model, iot_id, relayed.get(message.id)).judge()
         await self._store(effects)
         self._observation.posts(effects.tally)
         await self._reply(effects.replies)
@@ -101,7 +118,7 @@ class Things:
     async def _store(self, effects: _Effects) -> None:
         # All are waited for, so that nothing of this batch runs on when it comes again.
         results = await asyncio.gather(
-            self._properties.put(list(effects.latest.values())),
+            self._put(effects),
             self._history.add(effects.posts, effects.events),
             self._calls.answered(effects.answers),
             return_exceptions=True,
@@ -111,6 +128,11 @@ class Things:
                 raise result
         if effects.data:
             await self._data.publish(effects.data)
+
+    async def _put(self, effects: _Effects) -> None:
+        """What came by other devices goes second: a history is compared with what is newest."""
+        await self._properties.put(list(effects.latest.values()))
+        await self._relayed.put(effects.relayed)
 
     async def _reply(self, replies: Sequence[Sending]) -> None:
         """A reply that no gateway takes is lost: the device asks again."""
@@ -133,8 +155,11 @@ class _Judged:
     device: Device
     model: ThingModel
     iot_id: str
+    relayed: RelayedPost | None = None
 
     def judge(self) -> None:
+        if self.relayed is not None:
+            return self._judge_relayed(self.relayed)
         below = _below(self.message.topic)
         if service := answered_service(below):
             return self._answer(service)
@@ -150,10 +175,21 @@ class _Judged:
             return None
         if post.code == Alink.SUCCESS:
             self._keep(post, request.id)
-        self.effects.tally[_outcome(post)] += 1
+        self.effects.tally[_outcome(post.code, bool(post.failed))] += 1
         if request.ack:
             self._send(alink.reply(request, post.code, post.message, method=method))
         return None
+
+    def _judge_relayed(self, relayed: RelayedPost) -> None:
+        if relayed.own is not None:
+            self._keep(relayed.own, relayed.request.id)
+        for share in relayed.shares:
+            self.effects.share(share)
+        partly = (relayed.own and relayed.own.failed) or any(share.post.failed for share in relayed.shares)
+        self.effects.tally[_outcome(relayed.code, bool(partly))] += 1
+        if relayed.request.ack:
+            method = _below(self.message.topic).replace("/", ".")
+            self._send(alink.reply(relayed.request, relayed.code, relayed.text, method=method))
 
     def _keep(self, post: Post, request_id: str) -> None:
         message = self.message
@@ -279,7 +315,7 @@ def _is_read(below: str) -> bool:
     return below.startswith(_EVENT) and below.endswith(_POST) and len(below) > len(_EVENT) + len(_POST)
 
 
-def _outcome(post: Post) -> str:
-    if post.code != Alink.SUCCESS:
-        return f"refused_{post.code}"
-    return "partly" if post.failed else "stored"
+def _outcome(code: int, partly: bool) -> str:
+    if code != Alink.SUCCESS:
+        return f"refused_{code}"
+    return "partly" if partly else "stored"
