@@ -34,7 +34,11 @@ class Script:
     async def __aenter__(self) -> Self:
         assert PYTHON.exists(), f"{PYTHON} is missing: `make sdks` makes it"
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES,
+            env=os.environ | {"NO_PROXY": "*", "no_proxy": "*"},
         )
         self._reader = asyncio.create_task(self._read())
         return self

@@ -22,7 +22,7 @@ async def a_device_is_upgraded_from_upload_to_new_version(platform: Platform) ->
     package = secrets.token_bytes(SIZE)
     async with await connected(platform, identity) as device:
         inform(device, "1.0.0")
-        job = await _job(api, device, await _firmware(api, identity.product_key, package))
+        job = await job_of(api, device, await firmware_of(api, identity.product_key, package))
         told = await _upgrade(device)
         assert (told["version"], told["size"], told["signMethod"]) == ("2.0.0", SIZE, "Md5")
         assert await _downloaded(platform, told["url"]) == package
@@ -30,18 +30,18 @@ async def a_device_is_upgraded_from_upload_to_new_version(platform: Platform) ->
         _say(device, "progress", {"step": "50", "desc": "half"})
 
         async def halfway() -> bool:
-            return bool((await _task(api, job))["Progress"] == "50")
+            return bool((await task_of(api, job))["Progress"] == "50")
 
-        assert await eventually(halfway), await _task(api, job)
+        assert await eventually(halfway), await task_of(api, job)
         inform(device, "2.0.0")
-        await _succeeded(api, job)
+        await succeeded(api, job)
 
 
 async def a_device_that_was_away_is_told_when_it_returns(platform: Platform) -> None:
     api = platform.api()
     identity = await new_device(api, await new_product(api))
-    job = await _job(api, Device(identity), await _firmware(api, identity.product_key, b"small"))
-    assert (await _task(api, job))["TaskStatus"] == "QUEUED"
+    job = await job_of(api, Device(identity), await firmware_of(api, identity.product_key, b"small"))
+    assert (await task_of(api, job))["TaskStatus"] == "QUEUED"
     async with await connected(platform, identity) as device:
         assert (await _upgrade(device))["version"] == "2.0.0"
         ask = {"id": "1", "version": "1.0", "params": {}, "method": "thing.ota.firmware.get"}
@@ -52,20 +52,20 @@ async def a_device_that_was_away_is_told_when_it_returns(platform: Platform) -> 
         answer = json.loads(reply.payload)
         assert (answer["id"], answer["code"], answer["data"]["version"]) == ("1", 200, "2.0.0")
         inform(device, "2.0.0")
-        await _succeeded(api, job)
+        await succeeded(api, job)
 
 
 async def an_upgrade_under_way_survives_a_restart(platform: Platform) -> None:
     api = platform.api()
     identity = await new_device(api, await new_product(api))
-    job = await _job(api, Device(identity), await _firmware(api, identity.product_key, b"kept"))
+    job = await job_of(api, Device(identity), await firmware_of(api, identity.product_key, b"kept"))
     await platform.restart()
     api = platform.api()
     async with await connected(platform, identity) as device:
         told = await _upgrade(device)
         assert await _downloaded(platform, told["url"]) == b"kept"
         inform(device, "2.0.0")
-        await _succeeded(api, job)
+        await succeeded(api, job)
 
 
 def inform(device: Device, version: str) -> None:
@@ -78,7 +78,7 @@ def _say(device: Device, what: str, params: dict[str, str]) -> None:
     device.publish(topic, json.dumps({"id": 1, "params": params}).encode())
 
 
-async def _firmware(api: OpenApi, product_key: str, package: bytes) -> str:
+async def firmware_of(api: OpenApi, product_key: str, package: bytes) -> str:
     place = (await api.ok("GenerateOTAUploadURL", FileSuffix="bin"))["Data"]
     form = {name: place[name[:1].upper() + name[1:]] for name in ("key", "policy", "OSSAccessKeyId", "Signature")}
     async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
@@ -96,7 +96,7 @@ async def _firmware(api: OpenApi, product_key: str, package: bytes) -> str:
     return str(made["Data"]["FirmwareId"])
 
 
-async def _job(api: OpenApi, device: Device, firmware_id: str) -> str:
+async def job_of(api: OpenApi, device: Device, firmware_id: str) -> str:
     made = await api.ok(
         "CreateOTAStaticUpgradeJob",
         FirmwareId=firmware_id,
@@ -128,16 +128,16 @@ async def _downloaded(platform: Platform, url: str) -> bytes:
     return first.content + rest.content
 
 
-async def _task(api: OpenApi, job_id: str) -> dict[str, Any]:
+async def task_of(api: OpenApi, job_id: str) -> dict[str, Any]:
     (task,) = (await api.ok("ListOTATaskByJob", JobId=job_id))["Data"]["SimpleOTATaskInfo"]
     found: dict[str, Any] = task
     return found
 
 
-async def _succeeded(api: OpenApi, job_id: str) -> None:
+async def succeeded(api: OpenApi, job_id: str) -> None:
     async def done() -> bool:
-        task = (await _task(api, job_id))["TaskStatus"]
+        task = (await task_of(api, job_id))["TaskStatus"]
         job = (await api.ok("QueryOTAJob", JobId=job_id))["Data"]["JobStatus"]
         return bool((task, job) == ("SUCCEEDED", "COMPLETED"))
 
-    assert await eventually(done), await _task(api, job_id)
+    assert await eventually(done), await task_of(api, job_id)
