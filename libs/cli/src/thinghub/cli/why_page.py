@@ -1,0 +1,108 @@
+"""What `thinghub why` prints: the conclusion first, then a section for each part that has something to say.
+
+Names and topics are devices' own; what a terminal would obey is shown escaped.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Answer = Mapping[str, Any]
+"""Any: JSON, of the shape that operation ExplainDevice documents."""
+
+Paint = Callable[[str, str], str]
+
+RED, GREEN, YELLOW, DIM, PLAIN = "\x1b[31;1m", "\x1b[32;1m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+WIDTH = 10
+_KINDS = {"accepted": GREEN, "refused": RED, "closed": YELLOW}
+
+
+def page(answer: Answer, colours: bool) -> str:
+    paint = _painted if colours else _unpainted
+    name = f"{_shown(answer['DeviceName'])} of {_shown(answer['ProductKey'])}"
+    verdict = paint(GREEN, "works") if answer["Healthy"] else paint(RED, "does not work")
+    lines = [f"{name} {verdict}", _shown(answer["Conclusion"]), ""]
+    for title, rows in _sections(answer, paint):
+        for number, row in enumerate(rows):
+            lines.append(f"{paint(DIM, title.ljust(WIDTH)) if number == 0 else ' ' * WIDTH}{row}")
+    return "\n".join(lines)
+
+
+def _sections(answer: Answer, paint: Paint) -> Iterable[tuple[str, list[str]]]:
+    yield "device", [_device(answer.get("Device"), answer["Away"])]
+    yield "session", [_session(answer.get("Session"))]
+    yield "attempts", [_attempt(one, paint) for one in answer["Attempts"][:10]] or ["none is remembered"]
+    if answer.get("LastClose"):
+        yield "last close", [_attempt(answer["LastClose"], paint)]
+    yield "limits", _limits(answer["Limits"])
+    yield "messages", _messages(answer)
+    if answer["Away"]:
+        yield "away", [f"{', '.join(answer['Away'])}: what it would say is missing above"]
+
+
+def _device(device: Answer | None, away: list[str]) -> str:
+    if device is None:
+        return "not known now" if "device-registry" in away else "not registered"
+    active = f"active since {_time(device['UtcActive'])}" if device.get("UtcActive") else "never active"
+    state = "DISABLED" if device["Disabled"] else "enabled"
+    return f"{state}, {active}, registered {_time(device.get('UtcCreate'))}, IotId {_shown(device['IotId'])}"
+
+
+def _session(session: Answer | None) -> str:
+    if session is None:
+        return "not known now"
+    barred = f"; barred for {session['BarredSeconds']} s" if session["BarredSeconds"] else ""
+    if "Gateway" not in session:
+        return f"offline{barred}"
+    state = "online" if session["Online"] else "offline, claimed by a gateway that is gone"
+    kept = "clean session" if session["Clean"] else "persistent session"
+    return (
+        f"{state} since {_time(session['UtcConnected'])} from {_shown(session['ClientAddress'])} on gateway "
+        f"{_shown(session['GatewayAddress'])} ({session['Gateway']}), {kept}, epoch {session['Epoch']}{barred}"
+    )
+
+
+def _attempt(attempt: Answer, paint: Paint) -> str:
+    kind = paint(_KINDS[attempt["Kind"]], attempt["Kind"].ljust(8))
+    meaning = "" if attempt["Kind"] == "accepted" else f"  {_shown(attempt['Meaning'])}"
+    return f"{_time(attempt.get('UtcTime'))}  {kind}  {_shown(attempt['ClientAddress'])}{meaning}".rstrip()
+
+
+def _limits(limits: Answer) -> list[str]:
+    over = f"over quota QoS 1 is {limits['OverQuota']}, QoS 0 dropped"
+    what = "only counted (observe)" if limits["Mode"] == "observe" else over
+    up = f"up {limits['UpQos0PerSecond']} QoS 0 and {limits['UpQos1PerSecond']} QoS 1"
+    rates = f"{up}, down {limits['DownPerSecond']} messages/s, {limits['BytesPerSecond']} bytes/s"
+    return [f"{rates}, {limits['Subscriptions']} subscriptions; {what}"]
+
+
+def _messages(answer: Answer) -> list[str]:
+    rows = [
+        f"{_time(one.get('UtcTime'))}  {_shown(one['Topic'])}  {one['Size']} bytes, QoS {one['Qos']}, "
+        f"trace {_shown(one['TraceId'])}, id {one['MessageId']}"
+        for one in answer["Messages"]
+    ]
+    if rows:
+        return rows
+    every = answer.get("SampledEvery")
+    if every is None:
+        return ["not known now"]
+    if every == 0:
+        return ["none is sampled: the gateways' trace ratio is 0 (THINGHUB_CONNECTION_GATEWAY_TRACE_RATIO)"]
+    return [f"none of its messages was sampled lately (one in {every} is)"]
+
+
+def _time(utc: str | None) -> str:
+    """`2026-11-23 02:11:03`, UTC."""
+    return utc[:19].replace("T", " ") if utc else "never"
+
+
+def _shown(text: object) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
+
+
+def _painted(colour: str, text: str) -> str:
+    return f"{colour}{text}{PLAIN}"
+
+
+def _unpainted(colour: str, text: str) -> str:
+    return text
