@@ -159,8 +159,9 @@ class Hub:
         await started.ready()
         return started
 
-    async def product(self) -> str:
-        request = registry_pb2.CreateProductRequest(product=registry_pb2.Product(name=f"p{secrets.token_hex(4)}"))
+    async def product(self, node_type: int = 0) -> str:
+        product = registry_pb2.Product(name=f"p{secrets.token_hex(4)}", node_type=node_type)
+        request = registry_pb2.CreateProductRequest(product=product)
         return (await self.registry.CreateProduct(request)).product.product_key
 
     async def device(self, product_key: str, name: str = "") -> Identity:

@@ -11,7 +11,7 @@ async def test_a_new_topic_class_is_permitted_to_live_sessions(platform: Hub, ta
     device = await gateway.connect(identity)
     assert await device.subscribe(identity.topic("news/today")) == (128,)
     device.publish(identity.topic("report"), b"refused by policy")
-    for name, operation in (("news/#", registry.OPERATION_SUB), ("report", registry.OPERATION_PUB)):
+    for name, operation in (("report", registry.OPERATION_PUB), ("news/#", registry.OPERATION_SUB)):
         topic_class = registry.TopicClass(product_key=product, short_name=name, operation=operation)
         await platform.registry.CreateTopicClass(registry.CreateTopicClassRequest(topic_class=topic_class))
 

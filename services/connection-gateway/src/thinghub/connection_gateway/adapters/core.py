@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from thinghub.connection_gateway.domain.sessions import Session
 from thinghub.connection_gateway.ports import ProductPolicy, Pushed
-from thinghub_gateway_core import Accept, Core, Downlink, Limits, TopicClass, TopicRule
+from thinghub_gateway_core import Accept, Attach, Core, Downlink, Limits, TopicClass, TopicRule
 
 PREFIX = "thinghub_connection_gateway_core_"
 # Counters named `family:value` become one metric each, with this label.
@@ -34,8 +34,6 @@ class CoreConnections:
     def attach(self, sessions: Sequence[Session]) -> list[int]:
         if not sessions:
             return []
-        from thinghub_gateway_core import Attach
-
         return self._core.attach(
             [
                 Attach(
