@@ -271,6 +271,7 @@ async def test_a_gateway_is_asked_to_add(topology: Topology) -> None:
         (topology.subs[0], devices, "topology_refused"),
         (topology.gateway, [device(topology.other)], "topology_refused"),
         (topology.gateway, [device_pb2.DeviceId(product_key="a", device_name="b")], "device_not_found"),
+        (topology.gateway, [device_pb2.DeviceId(product_key="a", device_name="\0")], "device_not_found"),
         (topology.gateway, [], "request_invalid"),
     ):
         with pytest.raises(RemoteFault) as refused:

@@ -32,6 +32,7 @@ from thinghub.api_gateway.adapters.tags import RpcTags
 from thinghub.api_gateway.adapters.thing_calls import RpcThingCalls
 from thinghub.api_gateway.adapters.thing_models import RpcThingModels
 from thinghub.api_gateway.adapters.things import RpcThings
+from thinghub.api_gateway.adapters.topology import RpcTopology
 from thinghub.api_gateway.entrypoints.application import application
 from thinghub.api_gateway.service.api import Api
 from thinghub.api_gateway.service.operation import Owners
@@ -137,6 +138,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         devices=RpcDevices(registry),
         applications=RpcApplications(registry),
         tags=RpcTags(registry),
+        topology=RpcTopology(registry),
         topic_classes=RpcTopicClasses(registry),
         thing_models=RpcThingModels(registry),
         things=RpcThings(channels["shadow"]),

@@ -154,6 +154,22 @@ class Tags(Protocol):
     async def delete(self, instance_id: str, ref: DeviceRef, key: str) -> None: ...
 
 
+class Topology(Protocol):
+    """Sub-devices behind gateways."""
+
+    async def sub_devices(
+        self, instance_id: str, gateway: DeviceRef, page: int, page_size: int
+    ) -> tuple[Sequence[Device], int]:
+        """One page and the total."""
+
+    async def gateway_of(self, instance_id: str, ref: DeviceRef) -> Device: ...
+    async def remove(self, instance_id: str, ref: DeviceRef) -> None: ...
+
+    async def notify_add(
+        self, instance_id: str, gateway: DeviceRef, devices: Sequence[DeviceId], message_id: int
+    ) -> None: ...
+
+
 class TopicClasses(Protocol):
     async def create(self, instance_id: str, topic_class: TopicClass) -> int:
         """The topic class id."""

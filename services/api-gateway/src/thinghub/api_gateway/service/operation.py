@@ -38,6 +38,7 @@ from thinghub.api_gateway.ports import (
     ThingModels,
     Things,
     TopicClasses,
+    Topology,
 )
 from thinghub.api_gateway.service.model import Request, Response, shape_of
 from thinghub.api_gateway.service.policies import Policies
@@ -56,6 +57,7 @@ class Owners:
     devices: Devices
     applications: Applications
     tags: Tags
+    topology: Topology
     topic_classes: TopicClasses
     thing_models: ThingModels
     things: Things

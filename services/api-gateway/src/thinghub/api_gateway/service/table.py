@@ -17,6 +17,7 @@ from thinghub.api_gateway.service import (
     thing_services,
     things,
     topics,
+    topology,
 )
 from thinghub.api_gateway.service.operation import Operation
 
@@ -25,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *devices.OPERATIONS,
     *registrations.OPERATIONS,
     *tags.OPERATIONS,
+    *topology.OPERATIONS,
     *topics.OPERATIONS,
     *thing_models.OPERATIONS,
     *things.OPERATIONS,

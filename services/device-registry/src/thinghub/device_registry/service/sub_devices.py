@@ -82,7 +82,13 @@ class SubDevices:
         return device
 
     async def _devices(self, instance_id: str, refs: Sequence[DeviceRef]) -> list[Device]:
+        if any("\0" in (ref.iot_id or _name(ref)) for ref in refs):
+            raise DeviceNotFound("the device does not exist")
         found = [device for device in await self._store.devices(instance_id, refs) if device]
         if len(found) < len(refs):
             raise DeviceNotFound("the device does not exist")
         return found
+
+
+def _name(ref: DeviceRef) -> str:
+    return ref.device.product_key + ref.device.device_name if ref.device else ""
