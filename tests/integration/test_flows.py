@@ -4,7 +4,20 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.integration.flows import actions, administration, fleet, messages, ota, sessions, shadow, things
+from tests.integration.flows import (
+    actions,
+    administration,
+    fleet,
+    messages,
+    ota,
+    sessions,
+    shadow,
+    sub_devices,
+    thing_services,
+    things,
+    topology,
+    why,
+)
 from tests.support.platform import Platform
 
 FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
@@ -24,7 +37,11 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     *actions.FLOWS,
     *fleet.FLOWS,
     *shadow.FLOWS,
+    *sub_devices.FLOWS,
     *things.FLOWS,
+    *topology.FLOWS,
+    *why.FLOWS,
+    *thing_services.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
     ota.a_device_that_was_away_is_told_when_it_returns,

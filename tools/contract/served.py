@@ -45,6 +45,12 @@ _SET = Served(
     "a_property_is_set_and_a_newer_thing_model_takes_effect",
     "`id` counts up by device, from 1.",
 )
+_SERVICE = Served(
+    FLOWS + "thing_services.py",
+    "an_asynchronous_service_is_called_answered_recorded_and_told_to_rules",
+    "`id` counts up by device, from 1. An answer within eight days is recorded with its call; each answer becomes a "
+    "downlink reply message, whatever its id.",
+)
 _TAGS = Served(TAGS, "test_a_device_sets_and_deletes_tags_and_is_answered_where_it_asked")
 _TAG_BOUNDS = "Bounds that are not confirmed: a key of 128 characters, a value of 1024."
 _TOPOLOGY = Served(TOPOLOGY, "test_a_gateway_adds_reads_and_deletes_and_is_answered_where_it_asked")
@@ -94,6 +100,7 @@ SERVED: dict[str, Served] = {
     ),
     **dict(_asked("thing/event/property/batch/post", _POSTS)),
     **dict(_asked("thing/service/property/set", _SET)),
+    _sys("thing/service/+"): _SERVICE,
     **dict(_asked("thing/deviceinfo/update", _TAGS._replace(decided=_TAG_BOUNDS))),
     **dict(_asked("thing/deviceinfo/delete", _TAGS)),
     **dict(_asked("thing/topo/add", _TOPOLOGY._replace(decided=_ADDED))),

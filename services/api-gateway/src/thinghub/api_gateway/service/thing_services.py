@@ -128,14 +128,8 @@ async def _names(call: Call, request: ManyRequest) -> list[str]:
 _PRODUCT = "/v1/products/{ProductKey}"
 _DEVICE = f"{_PRODUCT}/devices/{{DeviceName}}"
 _GROUP = "Thing control & data"
-_INVOKE_CODES = {
-    "thing_model_missing": "iot.device.InvokeThingServiceFailed",
-    "call_not_sent": "iot.device.InvokeThingServiceFailed",
-}
-_SET_CODES = {
-    "thing_model_missing": "iot.device.SetDevicePropertyFailed",
-    "call_not_sent": "iot.device.SetDevicePropertyFailed",
-}
+_INVOKE_CODES = {"thing_model_missing": "iot.device.InvokeThingServiceFailed"}
+_SET_CODES = {"thing_model_missing": "iot.device.SetDevicePropertyFailed"}
 
 OPERATIONS = (
     Operation(

@@ -192,7 +192,6 @@ OPERATIONS = (
     Operation(
         "SetDeviceProperty", _GROUP, Role.OPERATOR, True, SetDevicePropertyRequest, SetDevicePropertyResponse,
         set_device_property, Rest("POST", f"{_DEVICE}/properties"), "Asks a device to set properties.",
-        codes={"call_not_sent": "iot.device.SetDevicePropertyFailed"},
         note="Asynchronous: the device's answer is the message thing/downlink/reply/message. MessageId is the id in "
         "the message, a decimal that rises with each command to the device.",
     ),
