@@ -1,11 +1,15 @@
-"""Documents on the session's Redis, one server or a Cluster."""
+"""Documents and things on the session's Redis, one server or a Cluster, and its PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.support.shadow_documents import Bench, MakeBench, Sent, made
+from tests.support.shadow_things import ThingBench
+from thinghub.common.health import Health
+from thinghub.common.postgres import Postgres
 from thinghub.common.redis import Redis, open_redis
 from thinghub.shadow.adapters.redis_documents import RedisDocuments
 
@@ -25,3 +29,20 @@ def make_bench(redis: Redis) -> MakeBench:
         return Bench(made(redis, store, sent, **limits), store, sent, redis)
 
     return make
+
+
+@pytest.fixture
+async def postgres(postgres_dsn: str, prefix: str) -> AsyncIterator[Postgres]:
+    opened = Postgres.open(postgres_dsn, "things_" + prefix.strip("."), migrations="thinghub.shadow.migrations")
+    component = Health().component("shadow", "postgres")
+    watch = asyncio.create_task(opened.watch(component))
+    while not component.is_ok:
+        await asyncio.sleep(0.02)
+    yield opened
+    watch.cancel()
+    await opened.close()
+
+
+@pytest.fixture
+def things(redis: Redis, postgres: Postgres) -> ThingBench:
+    return ThingBench(redis, postgres)

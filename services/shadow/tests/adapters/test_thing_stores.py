@@ -1,11 +1,7 @@
 """Latest values on real Redis servers, history on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
-
-from thinghub.common.health import Health
 from thinghub.common.postgres import Postgres
 from thinghub.common.redis import Redis
 from thinghub.shadow.adapters.postgres_history import DAY_MS, PostgresHistory
@@ -56,18 +52,6 @@ async def test_ids_of_commands_rise_by_device(redis: Redis) -> None:
     store = RedisProperties(redis)
     assert [await store.next_ids([DEVICE]) for _ in range(2)] == [[1], [2]]
     assert await store.next_ids([OTHER, DEVICE]) == [1, 3]
-
-
-@pytest.fixture
-async def postgres(postgres_dsn: str, prefix: str) -> AsyncIterator[Postgres]:
-    opened = Postgres.open(postgres_dsn, "things_" + prefix.strip("."), migrations="thinghub.shadow.migrations")
-    component = Health().component("shadow", "postgres")
-    watch = asyncio.create_task(opened.watch(component))
-    while not component.is_ok:
-        await asyncio.sleep(0.02)
-    yield opened
-    watch.cancel()
-    await opened.close()
 
 
 def row(number: int, value: object, received_ms: int = NOW) -> PropertyRow:

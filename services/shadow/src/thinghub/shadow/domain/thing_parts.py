@@ -43,7 +43,10 @@ def _pack(params: object, own: Name) -> Iterator[Part]:
     yield Part(own, given.get("properties"), given.get("events"))
     subs = given.get("subDevices")
     for one in _several([] if subs is None else subs, MAX_SUB_DEVICES):
-        yield Part(_identity(one), one.get("properties"), one.get("events"))
+        device = _identity(one)
+        if device == own:
+            raise Refused(NO_TOPOLOGY, "a gateway is not its own sub-device")
+        yield Part(device, one.get("properties"), one.get("events"))
 
 
 def _history(params: object, own: Name) -> Iterator[Part]:
