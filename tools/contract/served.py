@@ -53,13 +53,13 @@ _SERVICE = Served(
 )
 _TAGS = Served(TAGS, "test_a_device_sets_and_deletes_tags_and_is_answered_where_it_asked")
 _TAG_BOUNDS = "Bounds that are not confirmed: a key of 128 characters, a value of 1024."
-_TOPOLOGY = Served(TOPOLOGY, "test_a_gateway_adds_reads_and_deletes_and_is_answered_where_it_asked")
+_TOPOLOGY = Served(FLOWS + "topology.py", "a_gateway_adds_reads_and_deletes_its_sub_devices")
 _ADDED = (
     "Not confirmed: a device that stands behind another gateway moves, because its sign was proven; that one is told "
     "by `thing/topo/change`. The sender is a gateway (NodeType 1) and the devices are not, else 460. A message is done "
     "whole or not at all. Not served: 429, 6203."
 )
-_NOTIFIED = Served(TOPOLOGY, "test_a_gateway_is_asked_to_add")
+_NOTIFIED = Served(FLOWS + "topology.py", "a_gateway_is_asked_to_add_and_told_what_callers_change")
 _CHANGED = Served(
     TOPOLOGY, "test_callers_remove_and_the_gateway_is_told", "Status 2 is enable and 8 disable (not confirmed)."
 )
