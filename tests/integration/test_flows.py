@@ -12,8 +12,10 @@ from tests.integration.flows import (
     ota,
     sessions,
     shadow,
+    sub_devices,
     thing_services,
     things,
+    topology,
 )
 from tests.support.platform import Platform
 
@@ -34,7 +36,9 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     *actions.FLOWS,
     *fleet.FLOWS,
     *shadow.FLOWS,
+    *sub_devices.FLOWS,
     *things.FLOWS,
+    *topology.FLOWS,
     *thing_services.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
