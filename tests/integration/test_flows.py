@@ -16,6 +16,7 @@ from tests.integration.flows import (
     thing_services,
     things,
     topology,
+    why,
 )
 from tests.support.platform import Platform
 
@@ -39,6 +40,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     *sub_devices.FLOWS,
     *things.FLOWS,
     *topology.FLOWS,
+    *why.FLOWS,
     *thing_services.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
