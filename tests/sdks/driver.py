@@ -17,6 +17,8 @@ SCRIPTS = Path(__file__).parent / "scripts"
 PYTHON = ROOT / os.environ.get("THINGHUB_SDKS_VENV", ".venv-sdks") / "bin" / "python"
 EVENTS = 1000
 LINE_BYTES = 4 << 20
+# the SDK's clients by our names: signature V3 unless the name says V1
+CLIENTS = ("http", "http-v1", "https", "https-v1")
 
 
 class Raised(Exception):
@@ -28,7 +30,8 @@ class Script:
 
     def __init__(self, name: str, settings: object) -> None:
         self._command = [str(PYTHON), str(SCRIPTS / f"{name}.py"), json.dumps(settings)]
-        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue(EVENTS)
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._number = 0
         self._events: dict[str, asyncio.Queue[list[Any]]] = {}
 
     async def __aenter__(self) -> Self:
@@ -62,8 +65,14 @@ class Script:
     async def ask(self, deadline: float = 20, **request: Any) -> Any:
         """Raises Raised with what the SDK raised."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        answer = await asyncio.wait_for(self._answers.get(), deadline)
+        self._number += 1
+        number, answered = self._number, asyncio.get_running_loop().create_future()
+        self._asked[number] = answered
+        self._process.stdin.write(json.dumps({"number": number, **request}).encode() + b"\n")
+        try:
+            answer = await asyncio.wait_for(answered, deadline)
+        finally:
+            del self._asked[number]
         if "raised" in answer:
             raise Raised(answer["raised"])
         for fault in ("mistyped", "unknown"):
@@ -93,8 +102,14 @@ class Script:
             if "event" in said:
                 self._queue(said["event"]).put_nowait(said["args"])
             else:
-                self._answers.put_nowait(said)
-        self._answers.put_nowait({"raised": "the script ended"})
+                self._answer(said["number"], said)
+        for number in self._asked:
+            self._answer(number, {"raised": "the script ended"})
+
+    def _answer(self, number: int, said: dict[str, Any]) -> None:
+        waiting = self._asked.get(number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(said)
 
 
 @dataclass(frozen=True)
@@ -150,10 +165,17 @@ class LinkKitDevice(Script):
 
 
 class Servers(Script):
-    """A process with clients of alibabacloud-iot20180120, by name."""
+    """A process with the clients of alibabacloud-iot20180120 that CLIENTS names, and one with a "wrong key"."""
 
-    def __init__(self, clients: dict[str, dict[str, Any]]) -> None:
-        super().__init__("api_caller", clients)
+    def __init__(self, platform: Platform) -> None:
+        key = {
+            "access_key_id": platform.key.access_key_id,
+            "access_key_secret": platform.key.access_key_secret,
+            "endpoint": platform.api_url.removeprefix("http://"),
+        }
+        plain, tls, old = {"protocol": "HTTP", **key}, {"ca": platform.ca, **key}, {"signature_algorithm": "v2"}
+        made = dict(zip(CLIENTS, (plain, plain | old, tls, tls | old), strict=True))
+        super().__init__("api_caller", made | {"wrong key": plain | {"access_key_secret": "not it"}})
 
     async def call(self, client: str, method: str, **request: Any) -> dict[str, Any]:
         body: dict[str, Any] = await self.ask(call=method, client=client, request=request)

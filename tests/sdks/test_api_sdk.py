@@ -10,38 +10,20 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.integration.flows.steps import connected, eventually
 from tests.integration.flows.things import TSL, heard
-from tests.sdks.driver import Raised, Servers
+from tests.sdks.driver import CLIENTS, Raised, Servers
 from tests.support.identity import Identity
 from tests.support.platform import AllInOne
 
-CLIENTS = ("http", "http-v1", "https", "https-v1")
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK takes seconds to import: one process for all
 
 
-def configurations(platform: AllInOne) -> dict[str, dict[str, Any]]:
-    """The SDK's `Config` by our name for it: signature V3 unless the name says V1."""
-    key = {
-        "access_key_id": platform.key.access_key_id,
-        "access_key_secret": platform.key.access_key_secret,
-        "endpoint": platform.api_url.removeprefix("http://"),
-    }
-    plain = {"protocol": "HTTP", **key}
-    tls = {"ca": platform.ca, **key}
-    old = {"signature_algorithm": "v2"}
-    return {
-        "http": plain,
-        "http-v1": plain | old,
-        "https": tls,
-        "https-v1": tls | old,
-        "wrong key": plain | {"access_key_secret": "not it"},
-    }
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers(all_in_one: AllInOne) -> AsyncIterator[Servers]:
-    async with Servers(configurations(all_in_one)) as process:
+    async with Servers(all_in_one) as process:
         yield process
 
 
@@ -187,6 +169,33 @@ async def test_messages_reach_the_device_and_a_call_is_answered(all_in_one: AllI
         assert (answer["RrpcCode"], base64.b64decode(answer["PayloadBase64Byte"])) == ("SUCCESS", b"pong")
     sent = await servers.call("https", "r_rpc", **asked | {"Timeout": 1000})
     assert sent["RrpcCode"] == "OFFLINE"
+
+
+async def test_rules_and_topic_classes_are_made_and_devices_imported(all_in_one: AllInOne, servers: Servers) -> None:
+    key = await product(servers)
+    made = await servers.ok("http", "create_product_topic", ProductKey=key, TopicShortName="news", Operation="SUB")
+    topics = await servers.ok("http", "query_product_topic", ProductKey=key)
+    assert made["TopicId"] in [int(row["Id"]) for row in topics["Data"]["ProductTopicInfo"]]
+    old = {"DeviceName": "from-before", "DeviceSecret": "the-secret-it-had"}
+    await servers.ok("http", "batch_import_device", ProductKey=key, DeviceList=[old])
+    identity = Identity(key, old["DeviceName"], old["DeviceSecret"])
+    forward = json.dumps({"topic": identity.topic("news"), "topicType": 1})
+    rule = await servers.ok(
+        "http", "create_rule", Name="forward all", ProductKey=key, ShortTopic="+/user/update", Select="*",
+        DataType="JSON", TopicType=1,
+    )  # fmt: skip
+    await servers.ok("http", "create_rule_action", RuleId=rule["RuleId"], Type="REPUBLISH", Configuration=forward)
+    await servers.ok("http", "start_rule", RuleId=rule["RuleId"])
+    assert (await servers.ok("http", "get_rule", RuleId=rule["RuleId"]))["RuleInfo"]["Status"] == "RUNNING"
+    async with await connected(all_in_one, identity) as thing:
+        assert await thing.subscribe(identity.topic("news")) == (1,)
+        thing.publish(identity.topic("update"), b'{"v":1}')
+        assert json.loads((await thing.receive(20)).payload) == {"v": 1}
+        news = base64.b64encode(b"hello all").decode()
+        await servers.ok("http", "pub_broadcast", ProductKey=key, MessageContent=news)
+        assert (await thing.receive()).payload == b"hello all"
+    await servers.ok("http", "stop_rule", RuleId=rule["RuleId"])
+    await servers.ok("http", "delete_rule", RuleId=rule["RuleId"])
 
 
 async def uploaded(servers: Servers, package: bytes) -> str:

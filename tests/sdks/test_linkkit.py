@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.flows import thing_services
 from tests.integration.flows.steps import eventually, new_device, new_product, pub, running_rule
 from tests.integration.flows.things import TSL, latest, modelled
 from tests.sdks.driver import LinkKitDevice
@@ -20,8 +21,12 @@ from tests.support.platform import AllInOne
 @pytest.fixture
 def tsl(tmp_path: Path) -> str:
     """The thing model as the SDK wants it: a file."""
-    file = tmp_path / "tsl.json"
-    file.write_text(json.dumps(TSL))
+    return saved(TSL, tmp_path)
+
+
+def saved(tsl: dict[str, Any], folder: Path) -> str:
+    file = folder / "tsl.json"
+    file.write_text(json.dumps(tsl))
     return str(file)
 
 
@@ -54,6 +59,24 @@ async def test_a_thing_posts_properties_and_events_and_is_set(
         assert (await device.event("on_thing_prop_changed"))[0] == {"Temp": 30}
         assert device.said("on_topic_message") == 0
         assert device.said("on_disconnect") == 0
+
+
+async def test_services_are_called_with_and_without_waiting(all_in_one: AllInOne, api: OpenApi, tmp_path: Path) -> None:
+    identity = await thing_services.serving(api)
+    invoke: dict[str, Any] = {**names(identity), "Identifier": "sum", "Args": '{"a":1,"b":2}'}
+    async with LinkKitDevice(all_in_one, identity, tls=True, tsl=saved(thing_services.TSL, tmp_path)) as device:
+        calling = asyncio.create_task(api.ok("InvokeThingService", **invoke))
+        service, number, args, _ = await device.event("on_thing_call_service")
+        assert (service, args) == ("sum", {"a": 1, "b": 2})
+        assert await device.call("thing_answer_service", service, number, 200, {"res": 3}) == 0
+        assert json.loads((await calling)["Data"]["Result"]) == {"res": 3}
+
+        sent = await api.ok("InvokeThingService", **invoke | {"Identifier": "reboot", "Args": '{"delay":5}'})
+        service, number, args, _ = await device.event("on_thing_call_service")
+        assert (service, number, args) == ("reboot", sent["Data"]["MessageId"], {"delay": 5})
+        await device.call("thing_answer_service", service, number, 200, {"res": 1})
+        calls = await thing_services.answered(api, identity, 2)
+        assert [json.loads(row["OutputData"]) for row in calls] == [{"res": 3}, {"res": 1}]
 
 
 async def test_a_shadow_is_reported_read_and_controlled(all_in_one: AllInOne, api: OpenApi) -> None:

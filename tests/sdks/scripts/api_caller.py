@@ -3,7 +3,7 @@
 argv[1] maps a name to the SDK's `Config`. A line `{"call": METHOD, "client": NAME, "request": {...}}`, the request by
 the contract's names, is answered `{"result": ..., "mistyped": [...], "unknown": [...]}`: the answer as the SDK's models
 understood it, what in it has another type than they say (Python does not mind; the same models in Java and Go do), and
-what they have no name for. Or it is answered `{"raised": ...}`.
+what they have no name for. Or it is answered `{"raised": ...}`. An answer repeats the `number` of its line.
 """
 
 import inspect
@@ -80,7 +80,7 @@ def main() -> None:
         except Exception as error:
             told = getattr(error, "data", None) or {}
             answer = {"raised": [type(error).__name__, getattr(error, "code", ""), str(error), told.get("httpCode")]}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps({"number": request["number"], **answer}), flush=True)
 
 
 main()

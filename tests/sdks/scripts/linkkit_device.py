@@ -1,8 +1,8 @@
 """One device of the public SDK `aliyun-iot-linkkit`, driven by lines of JSON; runs in the SDKs' environment.
 
 argv[1] is what `Settings` of the driver says. A line `{"call": METHOD, "args": [...]}` calls a method of the SDK's
-object and is answered `{"result": ...}` or `{"raised": ...}`; what the SDK calls back is a line `{"event": ...,
-"args": [...]}`. The end of stdin ends it.
+object and is answered `{"result": ...}` or `{"raised": ...}`, with the `number` of the line; what the SDK calls back is
+a line `{"event": ..., "args": [...]}`. The end of stdin ends it.
 """
 
 import json
@@ -83,9 +83,10 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            say(result=result(kit, request["call"], request["args"]))
+            answer = {"result": result(kit, request["call"], request["args"])}
         except Exception as error:
-            say(raised=f"{type(error).__name__}: {error}")
+            answer = {"raised": f"{type(error).__name__}: {error}"}
+        say(number=request["number"], **answer)
     kit.destruct()
 
 
