@@ -13,10 +13,12 @@ from typing import Any
 import thinghub_gateway_core as core
 from thinghub_gateway_core import (
     Accept,
+    Attach,
     Batch,
     Core,
     Delivered,
     Downlink,
+    Figures,
     Limits,
     LocalMessage,
     Options,
@@ -191,6 +193,14 @@ class Gateway:
         assert device.expect("connack") == {"session_present": False, "code": 0}
         return handle
 
+    def attach(self, gateway: int, *names: str, product_key: str = "pk", ext: int = 0) -> list[int]:
+        """Sub-sessions of these devices on the connection of the session `gateway`: a handle each."""
+        attaches = []
+        for name in names:
+            self.epoch += 1
+            attaches.append(Attach(gateway, product_key, name, self.epoch, ext))
+        return self.core.attach(attaches)
+
     def records(self, count: int = 1) -> list[Record]:
         return self.take(self.seen.records, count)
 
@@ -216,6 +226,10 @@ class Gateway:
         assert isinstance(delivered, Delivered)
         return delivered.outcome
 
+    def inspect(self, *handles: int) -> list[Figures]:
+        self.core.inspect(list(handles))
+        return self.take(self.seen.inspected, len(handles))
+
     def counter(self, name: str, at_least: int = 1) -> int:
         """Value of a counter once it has reached `at_least`; counters rise without an event, so this looks again."""
         for _ in range(int(WAIT * 100)):
@@ -224,6 +238,10 @@ class Gateway:
                 return value
             self.poll(0.01)
         raise AssertionError(f"{name} is {value}")
+
+
+def puback_packet(packet_id: int) -> bytes:
+    return packet(0x40, struct.pack(">H", packet_id))
 
 
 def parse(record: Record) -> record_pb2.Record:

@@ -11,8 +11,10 @@ use mio::net::TcpStream;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use crate::acks::Acks;
+use crate::downlink::Window;
 use crate::protocol::Protocol;
 use crate::slots::Key;
+use crate::subs::Subs;
 
 /// Most bytes that one read takes.
 pub const READ_BYTES: usize = 16 * 1024;
@@ -45,7 +47,8 @@ pub enum Phase {
 }
 
 pub enum Transport {
-    Unknown,
+    /// Nothing was read yet; the listener's mode says how to choose.
+    Unknown(Mode),
     Plain,
     Tls(Box<ServerConnection>),
 }
@@ -53,11 +56,15 @@ pub enum Transport {
 pub struct Conn {
     stream: TcpStream,
     transport: Transport,
-    pub mode: Mode,
     pub peer: SocketAddr,
     pub protocol: Protocol,
     pub phase: Phase,
+    /// The connection's own session.
     pub session: Option<Key>,
+    /// All of its sessions, once it carries more than its own.
+    pub subs: Option<Box<Subs>>,
+    /// QoS 1 towards the peer, of all its sessions.
+    pub window: Option<Box<Window>>,
     /// Bytes that arrived and were not used: a partial packet, or whatever came before a pause.
     pub inbox: Vec<u8>,
     pub out: Vec<u8>,
@@ -92,12 +99,13 @@ impl Conn {
     pub fn new(stream: TcpStream, peer: SocketAddr, mode: Mode, now_us: u64) -> Conn {
         Conn {
             stream,
-            transport: Transport::Unknown,
-            mode,
+            transport: Transport::Unknown(mode),
             peer,
             protocol: Protocol::default(),
             phase: Phase::Greeting,
             session: None,
+            subs: None,
+            window: None,
             inbox: Vec::new(),
             out: Vec::new(),
             acks: Acks::default(),
@@ -123,6 +131,16 @@ impl Conn {
         if self.inbox.len() > READ_BYTES { self.inbox.len() } else { 0 }
     }
 
+    /// The session that a topic or filter of this connection speaks for.
+    pub fn speaker(&self, topic: &str) -> Option<Key> {
+        self.subs.as_ref().and_then(|subs| subs.speaker(topic)).or(self.session)
+    }
+
+    /// Sub-sessions on this connection.
+    pub fn sub_sessions(&self) -> usize {
+        self.subs.as_ref().map_or(0, |subs| subs.len())
+    }
+
     pub fn is_tls(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))
     }
@@ -137,8 +155,8 @@ impl Conn {
 
     /// Reads plaintext into `buffer`.
     pub fn fill(&mut self, buffer: &mut [u8], tls: Option<&Arc<ServerConfig>>) -> Fill {
-        if let Transport::Unknown = self.transport {
-            match self.choose(tls) {
+        if let Transport::Unknown(mode) = self.transport {
+            match self.choose(mode, tls) {
                 Ok(true) => {}
                 Ok(false) => return Fill::Empty,
                 Err(fill) => return fill,
@@ -155,9 +173,9 @@ impl Conn {
     }
 
     /// Decides between TLS and plain by the listener's mode or the first byte.
-    fn choose(&mut self, tls: Option<&Arc<ServerConfig>>) -> Result<bool, Fill> {
+    fn choose(&mut self, mode: Mode, tls: Option<&Arc<ServerConfig>>) -> Result<bool, Fill> {
         let mut first = [0u8; 1];
-        let wants_tls = match self.mode {
+        let wants_tls = match mode {
             Mode::Always => true,
             Mode::Never => false,
             Mode::Sniff => match self.stream.peek(&mut first) {

@@ -1,20 +1,19 @@
-//! What Python asks for: the downlink half of the reactor, and the ends of sessions and connections.
+//! What Python asks for, but for downlink (`pushes`): the begin and end of sessions and connections, the end of records.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::codec::Publish;
 use crate::conn::{Phase, pause};
 use crate::counters::Count;
-use crate::downlink::{Message, Offer};
 use crate::encode;
 use crate::quota::Buckets;
 use crate::reactor::Reactor;
 use crate::record::Done;
 use crate::session::{Policy, Session};
-use crate::shared::{Accept, Closed, Command, Downlink, lock};
+use crate::shared::{Accept, Attach, Closed, Command, lock};
 use crate::slots::Key;
+use crate::subs::Subs;
 
 impl Reactor {
     pub(crate) fn run_commands(&mut self) {
@@ -38,6 +37,7 @@ impl Reactor {
             Command::SetTable(table) => self.table = table,
             Command::SetPolicy(policy) => self.set_policy(&policy),
             Command::Accept(accepts) => accepts.into_iter().for_each(|accept| self.accept_session(accept)),
+            Command::Attach(attaches) => attaches.into_iter().for_each(|attach| self.attach_session(attach)),
             Command::Reject(refusals) => {
                 for (number, code, reason) in refusals {
                     if lock(&self.shared.pending).remove(&number) {
@@ -53,6 +53,7 @@ impl Reactor {
             Command::Deliver(messages) => messages.into_iter().for_each(|message| self.deliver(message)),
             Command::Commit(records) => records.into_iter().for_each(|record| self.commit(Key::from_number(record))),
             Command::Fail(records) => records.into_iter().for_each(|record| self.fail_record(Key::from_number(record))),
+            Command::Inspect(handles) => handles.into_iter().for_each(|handle| self.inspect(handle)),
             Command::Stop => self.stopping = true,
         }
     }
@@ -97,6 +98,27 @@ impl Reactor {
         self.schedule(accept.connection);
     }
 
+    fn attach_session(&mut self, attach: Attach) {
+        let Attach { gateway, session: session_key, policy, device_name, epoch, ext } = attach;
+        let product_key = policy.product_key.clone();
+        let own = self.sessions.get(gateway).filter(|own| !own.closed);
+        let connection = own.map_or(Key::from_number(0), |own| own.connection);
+        let names = own.map(|own| (own.policy.product_key.clone(), own.device_name.clone()));
+        self.sessions.put(session_key, Session::new(connection, policy, &device_name, epoch, ext));
+        self.count_sessions();
+        let (Some(conn), Some((own_product, own_name))) = (self.conns.get_mut(connection), names) else {
+            // Its gateway went away between attach and now.
+            return self.report_closed(session_key, "eof");
+        };
+        let subs = conn.subs.get_or_insert_with(|| Box::new(Subs::new(own_product, &own_name, gateway)));
+        let older = subs.insert(product_key, &device_name, session_key);
+        self.shared.counters.bump(Count::SubSessionsAttached);
+        self.shared.sub_sessions.fetch_add(1, Ordering::Relaxed);
+        if let Some(older) = older {
+            self.end_sub_session(older, gateway, connection, "replaced");
+        }
+    }
+
     fn count_sessions(&self) {
         self.shared.sessions.store(self.sessions.len(), Ordering::Relaxed);
     }
@@ -122,12 +144,53 @@ impl Reactor {
 
     fn close_session(&mut self, session_key: Key, reason: &str) {
         let Some(session) = self.sessions.get(session_key) else { return };
-        self.records.seal_session(session.device_slot, session_key.slot);
         let (connection, closed) = (session.connection, session.closed);
-        if !closed {
-            self.flush(connection);
-            self.close(connection, reason);
+        self.seal_session(session_key);
+        if closed {
+            return;
         }
+        let Some(conn) = self.conns.get(connection) else { return };
+        match conn.session {
+            Some(own) if own != session_key => self.end_sub_session(session_key, own, connection, reason),
+            _ => {
+                self.seal_sub_sessions(connection);
+                self.flush(connection);
+                self.close(connection, reason);
+            }
+        }
+    }
+
+    /// What a session published goes to the bus without lingering.
+    fn seal_session(&mut self, session_key: Key) {
+        let Some(session) = self.sessions.get(session_key).filter(|session| session.uncommitted > 0) else { return };
+        self.records.seal_session(session.device_slot, session_key.slot);
+    }
+
+    fn seal_sub_sessions(&mut self, connection: Key) {
+        let subs = self.conns.get(connection).and_then(|conn| conn.subs.as_ref());
+        let sessions: Vec<Key> = subs.map(|subs| subs.sessions().collect()).unwrap_or_default();
+        sessions.into_iter().for_each(|session| self.seal_session(session));
+    }
+
+    /// Ends one session of a connection that goes on.
+    fn end_sub_session(&mut self, session_key: Key, own: Key, connection: Key, reason: &str) {
+        self.seal_session(session_key);
+        let Some(session) = self.sessions.get(session_key) else { return };
+        let Some(conn) = self.conns.get_mut(connection) else { return };
+        let (product_key, device_name) = (&session.policy.product_key, &session.device_name);
+        if let Some(subs) = conn.subs.as_mut() {
+            subs.remove(product_key, device_name, session_key);
+            if subs.is_empty() {
+                conn.subs = None;
+            }
+        }
+        let unanswered = conn.window.as_mut().map(|window| window.end(session_key)).unwrap_or_default();
+        lock(&self.shared.roster).detach(own, product_key, device_name);
+        self.shared.sub_sessions.fetch_sub(1, Ordering::Relaxed);
+        self.shared.counters.reason("sub_closed", reason);
+        self.report_closed(session_key, reason);
+        self.abandon(unanswered);
+        self.advance(connection);
     }
 
     /// Ends a connection and the sessions on it.
@@ -145,9 +208,16 @@ impl Reactor {
         if conn.phase == Phase::Pending && lock(&self.shared.pending).remove(&key.number()) {
             self.results.dropped.push(key.number());
         }
+        if let Some(subs) = conn.subs.take() {
+            self.shared.counters.reasons("sub_closed", reason, subs.len() as u64);
+            self.shared.sub_sessions.fetch_sub(subs.len(), Ordering::Relaxed);
+            let others = subs.sessions().filter(|&session| Some(session) != conn.session);
+            others.for_each(|session| self.report_closed(session, reason));
+        }
         if let Some(session_key) = conn.session {
             self.report_closed(session_key, reason);
         }
+        self.abandon(conn.window.take().map(|window| window.abandon()).unwrap_or_default());
     }
 
     pub(crate) fn close_all(&mut self, reason: &str) {
@@ -161,7 +231,6 @@ impl Reactor {
     fn report_closed(&mut self, session_key: Key, reason: &str) {
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.closed = true;
-        let window = session.window.take();
         self.results.closed.push(Closed {
             handle: session_key.number(),
             product_key: session.policy.product_key.clone(),
@@ -170,9 +239,7 @@ impl Reactor {
             reason: reason.to_owned(),
         });
         let flushed = session.uncommitted == 0;
-        for token in window.map(|window| window.abandon()).unwrap_or_default() {
-            self.answer(token, Count::DownOffline);
-        }
+        lock(&self.shared.roster).end(session_key);
         if flushed {
             self.flushed(session_key);
         }
@@ -182,7 +249,7 @@ impl Reactor {
     fn flushed(&mut self, session_key: Key) {
         if self.sessions.take(session_key).is_some() {
             self.results.flushed.push(session_key.number());
-            lock(&self.shared.session_keys).give_back(session_key);
+            lock(&self.shared.roster).give_back(session_key);
             self.count_sessions();
         }
     }
@@ -207,9 +274,9 @@ impl Reactor {
         };
         self.shared.counters.bump(Count::RecordsFailed);
         for &(slot, count) in &done.parts {
-            // Closed before it counts as settled, so that none of its PUBACKs can leave.
-            let connection = self.sessions.at_mut(slot).filter(|(_, session)| !session.closed);
-            if let Some(connection) = connection.map(|(_, session)| session.connection) {
+            // Closed before it counts as settled, so that none of its PUBACKs can leave; also by a sub-session that has
+            // ended meanwhile.
+            if let Some(connection) = self.sessions.at_mut(slot).map(|(_, session)| session.connection) {
                 self.close(connection, "record_failed");
             }
             self.settle(slot, count);
@@ -223,112 +290,14 @@ impl Reactor {
         }
     }
 
-    /// Messages of a session are committed or failed; returns its connection while it has one.
+    /// Messages of a session are committed or failed; returns the connection they came on, which may be gone.
     fn settle(&mut self, slot: u32, count: u32) -> Option<Key> {
         let (key, session) = self.sessions.at_mut(slot)?;
         session.uncommitted = session.uncommitted.saturating_sub(count);
-        if !session.closed {
-            return Some(session.connection);
-        }
-        if session.uncommitted == 0 {
+        let connection = session.connection;
+        if session.closed && session.uncommitted == 0 {
             self.flushed(key);
         }
-        None
-    }
-
-    fn answer(&mut self, token: i64, outcome: Count) {
-        self.shared.counters.bump(outcome);
-        let word = match outcome {
-            Count::DownDelivered => "delivered",
-            Count::DownSent => "sent",
-            Count::DownNoSubscriber => "no_subscriber",
-            Count::DownOffline => "offline",
-            Count::DownTimeout => "timeout",
-            _ => "failed",
-        };
-        self.results.delivered.push((token, word));
-    }
-
-    fn deliver(&mut self, message: Downlink) {
-        let session_key = Key::from_number(message.handle);
-        let Some(session) = self.sessions.get_mut(session_key).filter(|session| !session.closed) else {
-            return self.answer(message.token, Count::DownOffline);
-        };
-        if message.topic.is_empty() || message.topic.len() > usize::from(u16::MAX) {
-            return self.answer(message.token, Count::DownFailed);
-        }
-        if message.must_subscribe && !session.receives(&self.table, &message.topic) {
-            return self.answer(message.token, Count::DownNoSubscriber);
-        }
-        let limits = &session.policy.limits;
-        if session.buckets.down.take(limits.down, self.now_us).is_err() {
-            self.shared.counters.bump(Count::DownQuota);
-            if limits.enforce {
-                return self.answer(message.token, Count::DownFailed);
-            }
-        }
-        let connection = session.connection;
-        if message.qos == 0 {
-            self.write_publish(connection, 0, &message.topic, &message.payload);
-            return self.answer(message.token, Count::DownSent);
-        }
-        let deadline_us = self.now_us + self.options.delivery_timeout_us;
-        let Downlink { token, topic, payload, .. } = message;
-        let offered = Message { token, topic, payload, deadline_us };
-        let window = session.window.get_or_insert_default();
-        match window.offer(offered, self.options.max_inflight_down, self.options.max_out_buffer_bytes) {
-            Offer::Send(packet_id, message) => {
-                self.write_publish(connection, packet_id, &message.topic, &message.payload);
-            }
-            Offer::Queued => {}
-            Offer::Full(message) => self.answer(message.token, Count::DownFailed),
-        }
-        self.schedule(connection);
-    }
-
-    /// Writes a PUBLISH, at QoS 1 when it has a packet id. A buffer over its bound is written out at once.
-    fn write_publish(&mut self, key: Key, packet_id: u16, topic: &str, payload: &[u8]) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let qos = u8::from(packet_id > 0);
-        encode::publish(&mut conn.out, &Publish { dup: false, qos, retain: false, topic, packet_id, payload });
-        if conn.out.len() > self.options.max_out_buffer_bytes {
-            return self.flush(key);
-        }
-        self.mark_dirty(key);
-    }
-
-    pub(crate) fn puback(&mut self, key: Key, packet_id: u16) {
-        let Some(session_key) = self.conns.get(key).and_then(|conn| conn.session) else { return };
-        let window = self.sessions.get_mut(session_key).and_then(|session| session.window.as_mut());
-        let Some(token) = window.and_then(|window| window.acknowledged(packet_id)) else {
-            return self.shared.counters.bump(Count::UnknownPuback);
-        };
-        self.answer(token, Count::DownDelivered);
-        self.advance(key, session_key);
-    }
-
-    /// Sends what the window has room for; an empty window gives its memory back.
-    fn advance(&mut self, key: Key, session_key: Key) {
-        while let Some(session) = self.sessions.get_mut(session_key) {
-            let Some(window) = session.window.as_mut() else { return };
-            let Some((packet_id, message)) = window.advance(self.options.max_inflight_down) else {
-                break;
-            };
-            self.write_publish(key, packet_id, &message.topic, &message.payload);
-        }
-    }
-
-    pub(crate) fn expire_downlinks(&mut self, key: Key) {
-        let now_us = self.now_us;
-        let Some(session_key) = self.conns.get(key).and_then(|conn| conn.session) else { return };
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
-        let Some(window) = session.window.as_mut() else { return };
-        let expired = window.expired(now_us);
-        for token in &expired {
-            self.answer(*token, Count::DownTimeout);
-        }
-        if !expired.is_empty() {
-            self.advance(key, session_key);
-        }
+        Some(connection)
     }
 }

@@ -24,6 +24,7 @@ counters! {
     BytesOut = "bytes_out",
     ConnectRequests = "connect_requests",
     SessionsAccepted = "sessions_accepted",
+    SubSessionsAttached = "sub_sessions_attached",
     TlsHandshakes = "tls_handshakes",
     TlsResumed = "tls_resumed",
     UplinkQos0 = "messages_in:qos0",
@@ -38,6 +39,7 @@ counters! {
     Backpressure = "backpressure_pauses",
     Pubacks = "pubacks",
     LocalMessages = "local_messages",
+    ForeignPublishes = "foreign_publishes",
     Records = "records",
     RecordMessages = "record_messages",
     RecordBytes = "record_bytes",
@@ -90,10 +92,14 @@ impl Counters {
 
     /// Counts `family:reason`.
     pub fn reason(&self, family: &str, reason: &str) {
+        self.reasons(family, reason, 1);
+    }
+
+    pub fn reasons(&self, family: &str, reason: &str, amount: u64) {
         let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("{family}:{reason}");
         let full = labelled.len() >= MAX_LABELLED && !labelled.contains_key(&name);
-        *labelled.entry(if full { format!("{family}:other") } else { name }).or_default() += 1;
+        *labelled.entry(if full { format!("{family}:other") } else { name }).or_default() += amount;
     }
 
     pub fn snapshot(&self) -> Vec<(String, u64)> {

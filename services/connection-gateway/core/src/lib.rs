@@ -1,8 +1,9 @@
 //! The connection plane: sockets, TLS, MQTT, permissions, quotas, ordered acknowledgement, record packing.
 //!
-//! Read in this order: `codec` and `protocol` (bytes in, events out), `topics`, `quota`, `session`, `downlink`, `acks`,
-//! `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`, `control`
-//! (who does it), and `shared` and `py` (how Python takes part). `python/thinghub_gateway_core/__init__.pyi` is the contract.
+//! Read in this order: `codec` and `protocol` (bytes in, events out), `topics`, `quota`, `session`, `subs`, `downlink`,
+//! `acks`, `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`,
+//! `control`, `pushes`, `figures` (who does it), and `roster`, `shared` and `py` (how Python takes part).
+//! `python/thinghub_gateway_core/__init__.pyi` is the contract.
 
 pub mod acks;
 pub mod codec;
@@ -11,19 +12,23 @@ pub mod control;
 pub mod counters;
 pub mod downlink;
 pub mod encode;
+pub mod figures;
 pub mod ids;
 pub mod listener;
 pub mod options;
 pub mod packets;
 pub mod protocol;
+pub mod pushes;
 #[cfg(feature = "python")]
 mod py;
 pub mod quota;
 pub mod reactor;
 pub mod record;
+pub mod roster;
 pub mod session;
 pub mod shared;
 pub mod slots;
+pub mod subs;
 pub mod timer;
 pub mod tls;
 pub mod topics;

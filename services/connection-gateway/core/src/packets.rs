@@ -6,6 +6,7 @@ use crate::codec::{Connect, Filters, Publish};
 use crate::conn::{Phase, pause};
 use crate::counters::Count;
 use crate::encode;
+use crate::figures::count;
 use crate::protocol::Event;
 use crate::quota::Verdict;
 use crate::reactor::Reactor;
@@ -17,6 +18,9 @@ use crate::topics::{LOCAL, NO_OWNER};
 
 /// Shortest quota pause: below the wheel's tick there is no point.
 const MIN_DELAY_US: u64 = 1_000;
+
+/// Category of the report of a publish to another device's topic.
+const FOREIGN: &str = "foreign";
 
 /// What became of a packet.
 enum Flow {
@@ -75,13 +79,15 @@ impl Reactor {
         used
     }
 
-    /// Bytes of a message that is passed over count against the bytes quota like any others.
+    /// Bytes of a message that is passed over count against the bytes quota like any others: against the connection's own,
+    /// since its topic is passed over as well.
     fn pace_skipping(&mut self, key: Key, size: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let Some(session) = conn.session.and_then(|session| self.sessions.get_mut(session)) else { return };
         let limits = &session.policy.limits;
         session.buckets.bytes.charge(size, limits.bytes, self.now_us);
         if let (Err(wait), true) = (session.buckets.bytes.solvent(self.now_us), limits.enforce && limits.bytes > 0) {
+            count(&mut session.figures.quota_delays);
             self.delay(key, wait);
         }
     }
@@ -167,7 +173,7 @@ impl Reactor {
             conn.paused |= pause::ACKS;
             return Flow::Held;
         }
-        let Some(session_key) = conn.session else { return Flow::Gone };
+        let Some(session_key) = conn.speaker(publish.topic) else { return Flow::Gone };
         let Some(session) = self.sessions.get_mut(session_key) else { return Flow::Gone };
         let table = self.table.clone();
         let rule = table.publish(publish.topic, session.owner(), &session.policy.classes);
@@ -192,10 +198,12 @@ impl Reactor {
             Verdict::Pass => {}
             Verdict::Observed => self.shared.counters.bump(Count::QuotaObserved),
             Verdict::Drop => {
+                count(&mut session.figures.refused_quota);
                 self.refuse_publish(key, publish.qos, publish.packet_id, Count::RefusedQuota);
                 return Flow::Used;
             }
             Verdict::Delay(wait) => {
+                count(&mut session.figures.quota_delays);
                 self.delay(key, wait);
                 return Flow::Held;
             }
@@ -204,7 +212,13 @@ impl Reactor {
         self.shared.counters.bump(received);
         self.busy = true;
         match route {
-            Route::Refused(reason) => self.refuse_publish(key, publish.qos, publish.packet_id, reason),
+            Route::Refused(reason) => {
+                count(&mut session.figures.refused_permission);
+                if reason == Count::RefusedPermission {
+                    self.report_foreign(key, publish);
+                }
+                self.refuse_publish(key, publish.qos, publish.packet_id, reason);
+            }
             Route::Local => self.local(key, session_key, publish, rule.map_or("", |rule| &rule.category)),
             Route::Stream(stream, partition) => self.record(key, session_key, (stream, partition), publish),
         }
@@ -216,6 +230,7 @@ impl Reactor {
         let traceparent = self.traceparent();
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.sequence += 1;
+        count(&mut session.figures.messages_up);
         let entry = Entry {
             id,
             product_key: &session.policy.product_key,
@@ -256,7 +271,8 @@ impl Reactor {
         if self.shared.local_waiting.load(Ordering::Relaxed) >= self.options.max_local_queue {
             return self.refuse_publish(key, publish.qos, publish.packet_id, Count::RefusedLocal);
         }
-        let Some(session) = self.sessions.get(session_key) else { return };
+        let Some(session) = self.sessions.get_mut(session_key) else { return };
+        count(&mut session.figures.messages_up);
         self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
         self.shared.counters.bump(Count::LocalMessages);
         self.results.local.push(LocalMessage {
@@ -271,6 +287,33 @@ impl Reactor {
             received_ms: self.now_ms,
         });
         self.acknowledge(key, publish.qos, publish.packet_id);
+    }
+
+    /// Tells Python of a refused publish that is another device's to make: a gateway may have forgotten to log it in.
+    fn report_foreign(&mut self, key: Key, publish: &Publish<'_>) {
+        if self.shared.local_waiting.load(Ordering::Relaxed) >= self.options.max_local_queue / 2 {
+            return;
+        }
+        let Some(conn) = self.conns.get(key) else { return };
+        let Some((handle, session)) = conn.session.and_then(|own| Some((own, self.sessions.get(own)?))) else { return };
+        let known = |product_key: &str, device_name: &str| {
+            let own = product_key == &*session.policy.product_key && device_name == &*session.device_name;
+            own || conn.subs.as_ref().is_some_and(|subs| subs.get(product_key, device_name).is_some())
+        };
+        let Some((product_key, device_name)) = self.table.foreigner(publish.topic, session.ext, known) else { return };
+        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.bump(Count::ForeignPublishes);
+        self.results.local.push(LocalMessage {
+            handle: handle.number(),
+            product_key: product_key.into(),
+            device_name: device_name.into(),
+            epoch: session.epoch,
+            category: FOREIGN.to_owned(),
+            topic: publish.topic.to_owned(),
+            payload: Vec::new(),
+            qos: publish.qos,
+            received_ms: self.now_ms,
+        });
     }
 
     /// Refused by policy: counted, and acknowledged in its turn (invariants §2).
@@ -308,26 +351,15 @@ impl Reactor {
     }
 
     fn subscribe(&mut self, key: Key, packet_id: u16, filters: Filters<'_>) {
-        let table = self.table.clone();
-        let Some(session_key) = self.conns.get(key).and_then(|conn| conn.session) else { return };
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
-        let counters = &self.shared.counters;
-        counters.bump(Count::Subscribes);
+        self.shared.counters.bump(Count::Subscribes);
         let mut codes = Vec::new();
         for (index, (filter, qos)) in filters.enumerate() {
-            if index >= MAX_FILTERS {
-                counters.bump(Count::RefusedSubscribeFilters);
+            if index < MAX_FILTERS {
+                codes.push(self.grant(key, filter, qos).code());
+            } else {
+                self.shared.counters.bump(Count::RefusedSubscribeFilters);
                 codes.push(Grant::NotPermitted.code());
-                continue;
             }
-            let grant = session.subscribe(&table, filter, qos);
-            match grant {
-                Grant::Granted(_) => {}
-                Grant::Observed(_) => counters.bump(Count::SubscribeObserved),
-                Grant::NotPermitted => counters.bump(Count::RefusedSubscribePermission),
-                Grant::OverLimit => counters.bump(Count::RefusedSubscribeLimit),
-            }
-            codes.push(grant.code());
         }
         if let Some(conn) = self.conns.get_mut(key) {
             encode::suback(&mut conn.out, packet_id, &codes);
@@ -335,17 +367,30 @@ impl Reactor {
         }
     }
 
+    fn grant(&mut self, key: Key, filter: &str, qos: u8) -> Grant {
+        let Some(session_key) = self.conns.get(key).and_then(|conn| conn.speaker(filter)) else {
+            return Grant::NotPermitted;
+        };
+        let Some(session) = self.sessions.get_mut(session_key) else { return Grant::NotPermitted };
+        let grant = session.subscribe(&self.table, filter, qos);
+        match grant {
+            Grant::Granted(_) => {}
+            Grant::Observed(_) => self.shared.counters.bump(Count::SubscribeObserved),
+            Grant::NotPermitted => self.shared.counters.bump(Count::RefusedSubscribePermission),
+            Grant::OverLimit => self.shared.counters.bump(Count::RefusedSubscribeLimit),
+        }
+        grant
+    }
+
     fn unsubscribe(&mut self, key: Key, packet_id: u16, filters: Filters<'_>) {
-        let table = self.table.clone();
-        let Some(session_key) = self.conns.get(key).and_then(|conn| conn.session) else { return };
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
         self.shared.counters.bump(Count::Unsubscribes);
+        let Some(conn) = self.conns.get_mut(key) else { return };
         for (filter, _) in filters.take(MAX_UNSUBSCRIBES) {
-            session.unsubscribe(&table, filter);
+            if let Some(session) = conn.speaker(filter).and_then(|session_key| self.sessions.get_mut(session_key)) {
+                session.unsubscribe(&self.table, filter);
+            }
         }
-        if let Some(conn) = self.conns.get_mut(key) {
-            encode::unsuback(&mut conn.out, packet_id);
-            self.mark_dirty(key);
-        }
+        encode::unsuback(&mut conn.out, packet_id);
+        self.mark_dirty(key);
     }
 }

@@ -13,14 +13,14 @@ use rustls::server::ProducesTickets;
 
 use crate::codec::{self, Packet};
 use crate::conn::Mode;
+use crate::figures::Inspected;
 use crate::listener;
 use crate::options::Options;
 use crate::quota::Limits;
 use crate::reactor::Reactor;
 use crate::record::Sealed;
 use crate::session::Policy;
-use crate::shared::{Accept, Closed, Command, ConnectRequest, Downlink, LocalMessage, Shared, lock};
-use crate::slots::Key;
+use crate::shared::{Closed, Command, ConnectRequest, Downlink, LocalMessage, Shared, lock};
 use crate::tls;
 use crate::topics::{Classes, Rule, Table};
 
@@ -177,31 +177,17 @@ impl Core {
         let records = each(results.records, |record| names.record(py, record))?;
         let local = each(results.local, |message| names.local(py, message))?;
         let delivered = each(results.delivered, |answer| names.make(py, &names.delivered, answer))?;
-        let batch = (connects, results.dropped, closed, results.flushed, records, local, delivered);
+        let inspected = each(results.inspected, |figures| names.inspected(py, figures))?;
+        let batch = (connects, results.dropped, closed, results.flushed, records, local, delivered, inspected);
         names.make(py, &names.batch, batch)
     }
 
     fn accept(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
-        let policies = lock(&self.shared.policies);
-        let mut accepts = Vec::with_capacity(sessions.len());
-        let mut handles = Vec::with_capacity(sessions.len());
-        for (connection, product_key, device_name, epoch, ext) in sessions {
-            let Some(policy) = policies.get(&product_key).cloned() else {
-                handles.push(0);
-                continue;
-            };
-            if !lock(&self.shared.pending).remove(&connection) {
-                handles.push(0);
-                continue;
-            }
-            let session = lock(&self.shared.session_keys).take();
-            handles.push(session.number());
-            accepts.push(Accept { connection: Key::from_number(connection), session, policy, device_name, epoch, ext });
-        }
-        if !accepts.is_empty() {
-            self.shared.command(Command::Accept(accepts));
-        }
-        handles
+        self.shared.accept(sessions)
+    }
+
+    fn attach(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
+        self.shared.attach(sessions)
     }
 
     fn reject(&self, refusals: Vec<(u64, u8, String)>) {
@@ -232,6 +218,10 @@ impl Core {
         self.shared.command(Command::Fail(record_ids));
     }
 
+    fn inspect(&self, handles: Vec<u64>) {
+        self.shared.command(Command::Inspect(handles));
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
         for (name, value) in self.shared.counters.snapshot() {
@@ -242,6 +232,7 @@ impl Core {
             ("running", &shared.running),
             ("connections", &shared.connections),
             ("sessions", &shared.sessions),
+            ("sub_sessions", &shared.sub_sessions),
             ("records_outstanding", &shared.records_outstanding),
             ("inflight_bytes", &shared.inflight_bytes),
             ("local_waiting", &shared.local_waiting),
@@ -280,6 +271,7 @@ struct Names {
     record: Py<PyAny>,
     local: Py<PyAny>,
     delivered: Py<PyAny>,
+    figures: Py<PyAny>,
     batch: Py<PyAny>,
 }
 
@@ -298,6 +290,7 @@ impl Names {
                 record: class("Record")?,
                 local: class("LocalMessage")?,
                 delivered: class("Delivered")?,
+                figures: class("Figures")?,
                 batch: class("Batch")?,
             })
         })
@@ -335,6 +328,27 @@ impl Names {
         let LocalMessage { handle, product_key, device_name, epoch, category, topic, qos, received_ms, .. } = message;
         let fields = (handle, &*product_key, &*device_name, epoch, category, topic, payload, qos, received_ms);
         self.make(py, &self.local, fields)
+    }
+
+    fn inspected<'py>(&self, py: Python<'py>, inspected: Inspected) -> PyResult<Bound<'py, PyAny>> {
+        let Inspected { handle, found, figures, in_flight, queued, subscriptions, .. } = inspected;
+        let Inspected { keep_alive_s, last_packet_ms_ago, out_buffer, .. } = inspected;
+        let fields = [
+            handle.into_pyobject(py)?.into_any(),
+            found.into_pyobject(py)?.to_owned().into_any(),
+            figures.messages_up.into_pyobject(py)?.into_any(),
+            figures.messages_down.into_pyobject(py)?.into_any(),
+            figures.refused_permission.into_pyobject(py)?.into_any(),
+            figures.refused_quota.into_pyobject(py)?.into_any(),
+            figures.quota_delays.into_pyobject(py)?.into_any(),
+            in_flight.into_pyobject(py)?.into_any(),
+            queued.into_pyobject(py)?.into_any(),
+            subscriptions.into_pyobject(py)?.into_any(),
+            keep_alive_s.into_pyobject(py)?.into_any(),
+            last_packet_ms_ago.into_pyobject(py)?.into_any(),
+            out_buffer.into_pyobject(py)?.into_any(),
+        ];
+        self.new.bind(py).call1((&self.figures, PyTuple::new(py, fields)?))
     }
 }
 

@@ -447,7 +447,7 @@ impl Reactor {
         let quota = (conn.paused & pause::QUOTA != 0).then_some(conn.resume_us);
         let silence = (conn.paused == 0).then(|| conn.since_us + u64::from(conn.keep_alive_s) * 1_500_000);
         let partial = (conn.paused == 0 && conn.partial_us > 0).then_some(conn.partial_us + options.packet_timeout_us);
-        let window = conn.session.and_then(|session| self.sessions.get(session)?.window.as_ref()?.next_deadline());
+        let window = conn.window.as_ref().and_then(|window| window.next_deadline());
         [quota, silence, partial, window].into_iter().flatten().min()
     }
 

@@ -1,4 +1,4 @@
-//! A device's presence on a connection: identity, permission, subscriptions, quotas, what it has under way.
+//! A device's presence on a connection: identity, permission, subscriptions, quotas, what it has on its way to the bus.
 //!
 //! A session outlives its connection until the last of its uplink messages is committed or failed; only then is its slot
 //! given to another. Times are arguments.
@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::codec::NOT_GRANTED;
-use crate::downlink::Window;
+use crate::figures::Figures;
 use crate::quota::{Buckets, Limits};
 use crate::record::{NO_RECORD, Placed};
 use crate::slots::Key;
@@ -41,7 +41,7 @@ pub struct Session {
     pub sequence: u64,
     pub last: Placed,
     pub buckets: Buckets,
-    pub window: Option<Box<Window>>,
+    pub figures: Figures,
     subscriptions: Vec<Box<str>>,
     /// Automatic topics that the device unsubscribed.
     stopped: Vec<Box<str>>,
@@ -79,7 +79,7 @@ impl Session {
             sequence: 0,
             last: Placed { record: NO_RECORD, part: 0 },
             buckets: Buckets::default(),
-            window: None,
+            figures: Figures::default(),
             subscriptions: Vec::new(),
             stopped: Vec::new(),
         }
@@ -124,7 +124,7 @@ impl Session {
         table.automatic(topic, self.owner()) && !self.stopped.iter().any(|filter| matches(filter, topic, true))
     }
 
-    pub fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+    pub fn subscriptions(&self) -> &[Box<str>] {
+        &self.subscriptions
     }
 }

@@ -19,9 +19,11 @@ use rustls::ServerConfig;
 
 use crate::conn::Mode;
 use crate::counters::Counters;
+use crate::figures::Inspected;
 use crate::record::Sealed;
+use crate::roster::Roster;
 use crate::session::Policy;
-use crate::slots::{Key, Keys};
+use crate::slots::Key;
 use crate::topics::Table;
 
 pub struct Downlink {
@@ -42,6 +44,16 @@ pub struct Accept {
     pub ext: u32,
 }
 
+/// A sub-session to begin on the connection of the session `gateway`.
+pub struct Attach {
+    pub gateway: Key,
+    pub session: Key,
+    pub policy: Arc<Policy>,
+    pub device_name: String,
+    pub epoch: i64,
+    pub ext: u32,
+}
+
 pub enum Command {
     Listen(TcpListener, Mode),
     StopListening,
@@ -50,11 +62,13 @@ pub enum Command {
     SetTable(Arc<Table>),
     SetPolicy(Arc<Policy>),
     Accept(Vec<Accept>),
+    Attach(Vec<Attach>),
     Reject(Vec<(u64, u8, String)>),
     Close(Vec<(u64, String)>),
     Deliver(Vec<Downlink>),
     Commit(Vec<u64>),
     Fail(Vec<u64>),
+    Inspect(Vec<u64>),
     Stop,
 }
 
@@ -100,6 +114,7 @@ pub struct Outbox {
     pub records: Vec<Sealed>,
     pub local: Vec<LocalMessage>,
     pub delivered: Vec<(i64, &'static str)>,
+    pub inspected: Vec<Inspected>,
 }
 
 impl Outbox {
@@ -111,6 +126,7 @@ impl Outbox {
             && self.records.is_empty()
             && self.local.is_empty()
             && self.delivered.is_empty()
+            && self.inspected.is_empty()
     }
 
     fn append(&mut self, other: &mut Outbox) {
@@ -121,6 +137,7 @@ impl Outbox {
         self.records.append(&mut other.records);
         self.local.append(&mut other.local);
         self.delivered.append(&mut other.delivered);
+        self.inspected.append(&mut other.inspected);
     }
 }
 
@@ -132,12 +149,13 @@ pub struct Shared {
     event: File,
     pub pending: Mutex<HashSet<u64>>,
     pub policies: Mutex<HashMap<String, Arc<Policy>>>,
-    pub session_keys: Mutex<Keys>,
+    pub roster: Mutex<Roster>,
     pub counters: Counters,
     /// 1 while the reactor's thread runs.
     pub running: AtomicUsize,
     pub connections: AtomicUsize,
     pub sessions: AtomicUsize,
+    pub sub_sessions: AtomicUsize,
     pub records_outstanding: AtomicUsize,
     pub inflight_bytes: AtomicUsize,
     /// Messages and requests that wait for Python, to bound what a Python that stands still costs.
@@ -167,11 +185,12 @@ impl Shared {
             event,
             pending: Mutex::default(),
             policies: Mutex::default(),
-            session_keys: Mutex::default(),
+            roster: Mutex::default(),
             counters: Counters::default(),
             running: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
+            sub_sessions: AtomicUsize::new(0),
             records_outstanding: AtomicUsize::new(0),
             inflight_bytes: AtomicUsize::new(0),
             local_waiting: AtomicUsize::new(0),
@@ -181,6 +200,47 @@ impl Shared {
 
     pub fn event_fd(&self) -> RawFd {
         self.event.as_raw_fd()
+    }
+
+    /// Answers ConnectRequests: (connection, product key, device name, epoch, ext), a session's number each, or 0.
+    pub fn accept(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
+        let policies = lock(&self.policies);
+        let mut accepts = Vec::with_capacity(sessions.len());
+        let mut handles = Vec::with_capacity(sessions.len());
+        for (connection, product_key, device_name, epoch, ext) in sessions {
+            let policy = policies.get(&product_key).filter(|_| lock(&self.pending).remove(&connection));
+            let Some(policy) = policy.cloned() else {
+                handles.push(0);
+                continue;
+            };
+            let session = lock(&self.roster).accept(&product_key, &device_name);
+            handles.push(session.number());
+            accepts.push(Accept { connection: Key::from_number(connection), session, policy, device_name, epoch, ext });
+        }
+        if !accepts.is_empty() {
+            self.command(Command::Accept(accepts));
+        }
+        handles
+    }
+
+    /// Begins sub-sessions: (gateway's session, product key, device name, epoch, ext), a number each, or 0.
+    pub fn attach(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
+        let policies = lock(&self.policies);
+        let mut attaches = Vec::with_capacity(sessions.len());
+        let mut handles = Vec::with_capacity(sessions.len());
+        for (gateway, product_key, device_name, epoch, ext) in sessions {
+            let gateway = Key::from_number(gateway);
+            let policy = policies.get(&product_key);
+            let session = policy.and_then(|_| lock(&self.roster).attach(gateway, &product_key, &device_name));
+            handles.push(session.map_or(0, Key::number));
+            if let (Some(policy), Some(session)) = (policy.cloned(), session) {
+                attaches.push(Attach { gateway, session, policy, device_name, epoch, ext });
+            }
+        }
+        if !attaches.is_empty() {
+            self.command(Command::Attach(attaches));
+        }
+        handles
     }
 
     pub fn command(&self, command: Command) {

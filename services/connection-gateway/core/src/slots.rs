@@ -47,6 +47,11 @@ impl Keys {
     pub fn give_back(&mut self, key: Key) {
         self.free.push(key.slot);
     }
+
+    /// Whether this is the last key given out for its slot, given back or not.
+    pub fn is_current(&self, key: Key) -> bool {
+        self.generations.get(key.slot as usize) == Some(&key.generation)
+    }
 }
 
 struct Slot<T> {

@@ -59,6 +59,8 @@ pub struct Table {
     pub rules: Vec<Rule>,
     /// Levels before the part that a product's classes decide, for rules with `classes`.
     class_levels: Vec<usize>,
+    /// Last level at which a rule has `{dn}`.
+    name_level: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,11 +75,12 @@ impl Table {
         if rules.len() > usize::from(u16::MAX) {
             return Err("more than 65,535 topic rules".into());
         }
-        let mut table = Table { nodes: vec![Node::default()], rules: Vec::new(), class_levels: Vec::new() };
+        let mut table = Table { nodes: vec![Node::default()], ..Table::default() };
         for (index, rule) in rules.iter().enumerate() {
             table.insert(&rule.pattern, index as u16)?;
             let level = |name: &str| rule.pattern.split('/').position(|level| level == name);
             table.class_levels.push(level("user").map(|at| at + 1).or_else(|| level("#")).unwrap_or(0));
+            table.name_level = table.name_level.max(level("{dn}").unwrap_or(0));
         }
         table.rules = rules;
         Ok(table)
@@ -135,6 +138,29 @@ impl Table {
         let Some(index) = self.find(0, Some(filter), owner, Use::Down) else { return false };
         let Some(custom) = self.custom_part(index, filter) else { return false };
         custom.is_none_or(|rest| classes.subscribe.allows(rest))
+    }
+
+    /// The device that might publish to `topic`, as far as the table alone can say: classes are taken as permitting. Only
+    /// devices named by two neighbouring levels, and not those that are `known`.
+    pub fn foreigner<'t>(
+        &self,
+        topic: &'t str,
+        ext: u32,
+        known: impl Fn(&str, &str) -> bool,
+    ) -> Option<(&'t str, &'t str)> {
+        if topic.len() > MAX_TOPIC_BYTES {
+            return None;
+        }
+        let might_publish = |&(product_key, device_name): &(&str, &str)| {
+            if product_key.is_empty() || device_name.is_empty() || known(product_key, device_name) {
+                return false;
+            }
+            let rule = self.find(0, Some(topic), Owner { product_key, device_name, ext }, Use::Up);
+            rule.is_some_and(|index| {
+                self.rules[index].pattern.contains("{dn}") && self.custom_part(index, topic).is_some()
+            })
+        };
+        pairs(topic).take(self.name_level).find(might_publish)
     }
 
     /// Whether `topic` is delivered without a subscription.
@@ -227,6 +253,11 @@ pub fn matches(filter: &str, topic: &str, parent: bool) -> bool {
         }
         (filter, topic) = (left, right);
     }
+}
+
+/// Each two neighbouring levels of a topic or filter: what may be a product key and a device name.
+pub fn pairs(topic: &str) -> impl Iterator<Item = (&str, &str)> {
+    topic.split('/').zip(topic.split('/').skip(1))
 }
 
 fn first(text: &str) -> (&str, Option<&str>) {

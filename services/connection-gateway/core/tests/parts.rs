@@ -3,10 +3,12 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use thinghub_gateway_core::acks::Acks;
-use thinghub_gateway_core::downlink::{MAX_QUEUED, Message, Offer, Window};
+use thinghub_gateway_core::downlink::{MAX_QUEUED, Message, Offer, Room, Window};
 use thinghub_gateway_core::ids::{EPOCH_MS, MessageIds, TraceIds, crc16, partition, slot};
 use thinghub_gateway_core::quota::{Bucket, Buckets, Limits, Verdict};
+use thinghub_gateway_core::roster::{MAX_SUB_SESSIONS, Roster};
 use thinghub_gateway_core::slots::{Key, Keys, Slots};
+use thinghub_gateway_core::subs::Subs;
 use thinghub_gateway_core::timer::Wheel;
 
 fn key(slot: u32) -> Key {
@@ -123,18 +125,24 @@ fn pubacks_leave_in_order() {
     assert_eq!(release(&[]), vec![3, 4]);
 }
 
+const ROOM: Room = Room { in_flight: 1, queued: MAX_QUEUED, queued_bytes: 10_000 };
+
 fn message(token: i64, deadline_us: u64) -> Message {
-    Message { token, topic: "t".into(), payload: vec![0; 10], deadline_us }
+    message_of(1, token, deadline_us)
+}
+
+fn message_of(session: u32, token: i64, deadline_us: u64) -> Message {
+    Message { session: key(session), token, topic: "t".into(), payload: vec![0; 10], deadline_us }
 }
 
 #[test]
 fn the_window_sends_queues_refuses_and_gives_everything_back() {
     let mut window = Window::default();
-    let Offer::Send(first, _) = window.offer(message(1, 10), 1, 10_000) else { panic!("not sent") };
+    let Offer::Send(first, _) = window.offer(message(1, 10), ROOM) else { panic!("not sent") };
     for token in 2..2 + MAX_QUEUED as i64 {
-        assert!(matches!(window.offer(message(token, 20), 1, 10_000), Offer::Queued));
+        assert!(matches!(window.offer(message(token, 20), ROOM), Offer::Queued));
     }
-    assert!(matches!(window.offer(message(999, 20), 1, 10_000), Offer::Full(_)));
+    assert!(matches!(window.offer(message(999, 20), ROOM), Offer::Full(_)));
     assert!(window.advance(1).is_none());
     assert_eq!((window.acknowledged(first + 1), window.acknowledged(first)), (None, Some(1)));
     let (second, sent) = window.advance(1).expect("room");
@@ -149,13 +157,101 @@ fn the_window_sends_queues_refuses_and_gives_everything_back() {
 
 #[test]
 fn the_queue_is_bounded_in_bytes() {
+    let room = Room { queued_bytes: 15, ..ROOM };
     let mut window = Window::default();
-    assert!(matches!(window.offer(message(1, 1), 1, 15), Offer::Send(..)));
-    assert!(matches!(window.offer(message(2, 1), 1, 15), Offer::Queued));
-    assert!(matches!(window.offer(message(3, 1), 1, 15), Offer::Full(_)));
+    assert!(matches!(window.offer(message(1, 1), room), Offer::Send(..)));
+    assert!(matches!(window.offer(message(2, 1), room), Offer::Queued));
+    assert!(matches!(window.offer(message(3, 1), room), Offer::Full(_)));
     assert_eq!(window.expired(1), vec![1, 2]);
-    assert!(matches!(window.offer(message(4, 2), 1, 15), Offer::Send(..)));
-    assert!(matches!(window.offer(message(5, 2), 1, 15), Offer::Queued));
+    assert!(matches!(window.offer(message(4, 2), room), Offer::Send(..)));
+    assert!(matches!(window.offer(message(5, 2), room), Offer::Queued));
+}
+
+#[test]
+fn sessions_share_a_window_and_end_alone() {
+    let room = Room { in_flight: 2, queued: MAX_QUEUED + 10, queued_bytes: 1_000_000 };
+    let mut window = Window::default();
+    let Offer::Send(first, _) = window.offer(message_of(1, 1, 10), room) else { panic!("not sent") };
+    let Offer::Send(second, _) = window.offer(message_of(2, 2, 10), room) else { panic!("not sent") };
+    assert_ne!(first, second);
+    for token in 0..MAX_QUEUED as i64 {
+        assert!(matches!(window.offer(message_of(1, 100 + token, 10), room), Offer::Queued));
+    }
+    assert!(matches!(window.offer(message_of(1, 999, 10), room), Offer::Full(_)), "its own share is used");
+    for token in 0..10 {
+        assert!(matches!(window.offer(message_of(2, 300 + token, 10), room), Offer::Queued));
+    }
+    assert!(matches!(window.offer(message_of(3, 999, 10), room), Offer::Full(_)), "the connection's is used");
+    assert_eq!((window.in_flight(key(1)), window.queued(key(1)), window.queued(key(2))), (1, MAX_QUEUED, 10));
+    let mut ended = window.end(key(1));
+    ended.sort_unstable();
+    assert_eq!(ended, [1].into_iter().chain(100..100 + MAX_QUEUED as i64).collect::<Vec<_>>());
+    assert_eq!((window.acknowledged(first), window.queued(key(1))), (None, 0));
+    let (third, sent) = window.advance(2).expect("room");
+    assert!(sent.token == 300 && third != first && third != second);
+    assert!(window.end(key(3)).is_empty());
+    assert_eq!(window.abandon(), [2].into_iter().chain(300..310).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_roster_says_at_once_who_may_be_attached() {
+    let mut roster = Roster::default();
+    let gateway = roster.accept("pk", "gw");
+    let other = roster.accept("pk", "other");
+    assert_eq!(roster.attach(gateway, "pk", "gw"), None, "itself");
+    let sub = roster.attach(gateway, "pk", "sub").expect("attached");
+    assert_eq!(roster.attach(sub, "pk", "below"), None, "not a connection's own session");
+    for number in 1..MAX_SUB_SESSIONS {
+        assert!(roster.attach(gateway, "pk", &number.to_string()).is_some());
+    }
+    assert_eq!(roster.attach(gateway, "pk", "more"), None);
+    assert!(roster.attach(other, "pk", "more").is_some());
+    let again = roster.attach(gateway, "pk", "sub").expect("replaces");
+    roster.detach(gateway, "pk", "sub");
+    assert_eq!(roster.attach(gateway, "pk", "more"), None, "the newer one is there");
+    roster.detach(gateway, "pk", "sub");
+    assert!(roster.attach(gateway, "pk", "more").is_some());
+    roster.end(again);
+    roster.end(gateway);
+    assert_eq!(roster.attach(gateway, "pk", "sub"), None);
+    roster.detach(gateway, "pk", "more");
+    roster.give_back(gateway);
+    let newer = roster.accept("pk", "newer");
+    assert_eq!((newer.slot, roster.attach(gateway, "pk", "sub")), (gateway.slot, None));
+    assert!(roster.attach(newer, "pk", "gw").is_some());
+    assert_eq!(roster.attach(Key { slot: 1 << 20, generation: 1 }, "pk", "sub"), None);
+}
+
+#[test]
+fn the_first_pair_that_names_a_session_decides() {
+    let mut subs = Subs::new("pk".into(), "gw", key(1));
+    assert_eq!(subs.insert("pk".into(), "sub", key(2)), None);
+    assert_eq!(subs.insert("other".into(), "sub", key(3)), None);
+    let table = [
+        ("/pk/gw/user/update", Some(1)),
+        ("/pk/sub/user/update", Some(2)),
+        ("/sys/pk/sub/thing/event/property/post", Some(2)),
+        ("/ota/device/inform/other/sub", Some(3)),
+        ("/ext/rrpc/17/pk/sub/user/get", Some(2)),
+        ("/pk/gw/user/pk/sub", Some(1)),
+        ("/sys/pk/sub/#", Some(2)),
+        ("/sys/pk/+/#", None),
+        ("/sys/pk", None),
+        ("/sub/pk/user/update", None),
+        ("", None),
+        ("//", None),
+    ];
+    for (topic, session) in table {
+        assert_eq!(subs.speaker(topic), session.map(key), "{topic}");
+    }
+    assert_eq!(subs.speaker(&format!("{}/pk/sub", "x".repeat(250))), None);
+    assert_eq!(subs.insert("pk".into(), "sub", key(4)), Some(key(2)));
+    subs.remove("pk", "sub", key(2));
+    assert_eq!((subs.get("pk", "sub"), subs.len(), subs.sessions().count()), (Some(key(4)), 2, 3));
+    subs.remove("pk", "sub", key(4));
+    subs.remove("other", "sub", key(3));
+    subs.remove("other", "sub", key(3));
+    assert!(subs.is_empty() && subs.get("pk", "gw") == Some(key(1)));
 }
 
 proptest! {

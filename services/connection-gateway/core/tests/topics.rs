@@ -54,6 +54,35 @@ fn publish_is_decided_by_the_first_rule_that_matches() {
 }
 
 #[test]
+fn a_foreign_topic_names_the_device_that_might_publish_there() {
+    let table = table();
+    for (topic, device) in [
+        ("/pk/other/user/update", Some(("pk", "other"))),
+        ("/pk/other/user/unknown", Some(("pk", "other"))),
+        ("/p2/dn/user/update", Some(("p2", "dn"))),
+        ("/sys/pk/other/thing/event/alarm/post", Some(("pk", "other"))),
+        ("/sys/pk/other/thing/event", None),
+        ("/sys/pk/other/rrpc/request/1", None),
+        ("/pk/dn/user/unknown", None),
+        ("/ext/rrpc/1/pk/other", None),
+        ("/broadcast/pk/x", None),
+        ("//other/user/update", None),
+        ("///user/update", None),
+        ("/pk/other/user/a/b/c/d/e", None),
+        ("nonsense", None),
+        ("", None),
+    ] {
+        for ext in [0, 1] {
+            let found =
+                table.foreigner(topic, ext, |product_key, device_name| (product_key, device_name) == ("pk", "dn"));
+            assert_eq!(found, device, "{topic}");
+        }
+    }
+    let long = format!("/pk/other/user/{}", "x/".repeat(200));
+    assert_eq!(table.foreigner(&long, 0, |_, _| false), None);
+}
+
+#[test]
 fn names_that_look_like_levels_are_only_names() {
     let (table, classes) = (table(), classes());
     let owner = Owner { product_key: "sys", device_name: "user", ext: 0 };

@@ -143,6 +143,7 @@ class Batch(NamedTuple):
     records: list[Record]
     local: list[LocalMessage]
     delivered: list[Delivered]
+    inspected: list[Figures]
 
 
 class TopicRule(NamedTuple):

@@ -265,10 +265,10 @@ class Core:
         """Begins sub-sessions and returns their handles. From then on the device publishes, subscribes and receives
         over that connection; nothing is written to the peer.
 
-        0 where `gateway` names no live session, the device is the connection's own, its product has no policy, or 2,000
-        other devices are attached to it. A device attached already is replaced: the older session ends with reason
-        `replaced`. `gateway` is a connection's own session: under a sub-session's handle the new one ends at once. A
-        handle always ends in `Closed` and `flushed`, also when its connection went away in this very moment."""
+        0 where `gateway` is not the handle of a connection's own live session, the device is the connection's own, its
+        product has no policy, or 2,000 other devices are attached there. A device attached already is replaced: the
+        older session ends with reason `replaced`. A handle always ends in `Closed` and `flushed`, also when its
+        connection went away in this very moment."""
 
     def reject(self, refusals: list[tuple[int, int, str]]) -> None:
         """(conn, CONNACK return code, reason for the counters): sends CONNACK and closes."""
