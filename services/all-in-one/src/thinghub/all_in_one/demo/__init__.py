@@ -1,5 +1,5 @@
-"""The demo of `thinghub up`: three simulated devices, one rule, one command every few seconds.
+"""The demo of `thinghub up`: a greenhouse with three sensors, a socket that a server switches, a speaker of a till.
 
-It is a user of the platform like any other: it speaks MQTT as a device and the signed API as a server, and reads the
-table that the rule writes.
+It is a user of the platform like any other: its devices speak MQTT by the device-sdk, its server the signed API, and it
+reads the table that the rule writes.
 """

@@ -1,69 +1,100 @@
-"""What the demo creates through the platform's own API, once: a product, devices, a secret, a rule with its action.
-
-Found again at the next start by name (the rule) or by `demo.json` in the data directory (keys and device secrets).
+"""What the demo creates through the platform's own API, once: products with their thing models, devices, a secret, a
+rule with its action. Everything is found again by its name at the next start; what is missing is made.
 """
 
+import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from thinghub.all_in_one.demo import models
 from thinghub.all_in_one.demo.api import Api, ApiError
-from thinghub.all_in_one.demo.table import TABLE
-from thinghub.all_in_one.embedded.places import Places, write_private
+from thinghub.all_in_one.demo.table import TABLE, VALUES
+from thinghub.device_sdk import Identity
 
-PRODUCT = "demo_house"
-ROOMS = ("kitchen", "garage", "greenhouse")
-RULE = "keep_readings"
+DEVICE, GATEWAY = 0, 1  # NodeType
+SENSORS = ("climate", "soil", "light")
+PAGE = 100
+RULE = "keep_greenhouse"
 SECRET = "demo-postgres"
-SELECT = "deviceName() AS device, reading, temperature, humidity, timestamp() AS at"
-WHERE = "temperature > -40"
-SHORT_TOPIC = "+/user/update"
+SELECT = ", ".join(
+    ["deviceName() AS device", *(f"items.{name}.value AS {name}" for name in ("reading", *VALUES)), "timestamp() AS at"]
+)
+SHORT_TOPIC = "+/thing/event/property/post"
+SYSTEM_TOPICS = 0  # TopicType
 ACTION = {
     "dsn_ref": SECRET,
     "table": TABLE,
-    "columns": {name: f"${{{name}}}" for name in ("device", "reading", "temperature", "humidity", "at")},
+    "columns": {name: f"${{{name}}}" for name in ("device", "reading", *VALUES, "at")},
     "mode": "insert",
     "id_column": "message_id",
 }
 
 
 @dataclass(frozen=True)
-class Room:
-    """A device's identity."""
+class House:
+    """The identities of the demo's devices."""
 
-    product_key: str
-    name: str
-    secret: str
-
-    def topic(self, short: str) -> str:
-        return f"/{self.product_key}/{self.name}/user/{short}"
+    greenhouse: Identity
+    sensors: tuple[Identity, ...]
+    socket: Identity
+    speaker: Identity
 
 
-async def ensure(api: Api, places: Places, dsn: str) -> list[Room]:
-    """The three devices, with the rule running. Raises ApiError."""
-    rooms = await _known(api, places) or await _create(api, places)
+async def ensure(api: Api, dsn: str) -> House:
+    """With the rule running. Raises ApiError."""
+    known = await _products(api)
+    greenhouses, sensors, sockets, speakers = await asyncio.gather(
+        _product(api, known, "demo_greenhouses", GATEWAY),
+        _product(api, known, "demo_sensors", DEVICE, models.SENSORS),
+        _product(api, known, "demo_sockets", DEVICE),
+        _product(api, known, "demo_speakers", DEVICE, models.SPEAKER),
+    )
+    greenhouse, socket, speaker, *behind = await asyncio.gather(
+        _device(api, greenhouses, "greenhouse"),
+        _device(api, sockets, "socket"),
+        _device(api, speakers, "speaker"),
+        *(_device(api, sensors, name) for name in SENSORS),
+    )
     await api.put_secret(SECRET, dsn)
-    await _ensure_rule(api, rooms[0].product_key)
-    return rooms
+    await _ensure_rule(api, sensors)
+    return House(greenhouse, tuple(behind), socket, speaker)
 
 
-async def _known(api: Api, places: Places) -> list[Room]:
+async def _products(api: Api) -> dict[str, str]:
+    """Key by name."""
+    found: dict[str, str] = {}
+    page, pages = 1, 1
+    while page <= pages:
+        answer = (await api.call("QueryProductList", CurrentPage=page, PageSize=PAGE))["Data"]
+        found |= {one["ProductName"]: one["ProductKey"] for one in answer["List"]["ProductInfo"]}
+        page, pages = page + 1, int(answer["PageCount"])
+    return found
+
+
+async def _product(
+    api: Api, known: dict[str, str], name: str, node_type: int, model: models.Model | None = None
+) -> str:
+    key = known.get(name)
+    if key is None:
+        key = str((await api.call("CreateProduct", ProductName=name, NodeType=node_type))["ProductKey"])
+    if model is not None:
+        versions = (await api.call("ListThingModelVersion", ProductKey=key))["Data"]["ModelVersions"]
+        if not versions:
+            await api.call("ImportThingModelTsl", ProductKey=key, TslStr=json.dumps(model))
+            await api.call("PublishThingModel", ProductKey=key)
+    return key
+
+
+async def _device(api: Api, product_key: str, name: str) -> Identity:
+    named = {"ProductKey": product_key, "DeviceName": name}
     try:
-        rooms = [Room(**kept) for kept in json.loads((places.data / "demo.json").read_bytes())]
-        await api.call("QueryProduct", ProductKey=rooms[0].product_key)
-    except (FileNotFoundError, ValueError, TypeError, IndexError, ApiError):
-        return []  # never created, or deleted by the user since
-    return rooms
-
-
-async def _create(api: Api, places: Places) -> list[Room]:
-    product = await api.call("CreateProduct", ProductName=PRODUCT, NodeType=0)
-    rooms = []
-    for name in ROOMS:
-        device = (await api.call("RegisterDevice", ProductKey=product["ProductKey"], DeviceName=name))["Data"]
-        rooms.append(Room(device["ProductKey"], device["DeviceName"], device["DeviceSecret"]))
-    write_private(places.data / "demo.json", json.dumps([asdict(room) for room in rooms]).encode())
-    return rooms
+        made = (await api.call("RegisterDevice", **named))["Data"]
+    except ApiError as error:
+        if error.code != "iot.device.AlreadyExistedDeviceName":
+            raise
+        made = (await api.call("QueryDeviceDetail", **named))["Data"]
+    return Identity(product_key, name, made["DeviceSecret"])
 
 
 async def _ensure_rule(api: Api, product_key: str) -> None:
@@ -80,9 +111,8 @@ async def _ensure_rule(api: Api, product_key: str) -> None:
             ProductKey=product_key,
             ShortTopic=SHORT_TOPIC,
             Select=SELECT,
-            Where=WHERE,
             DataType="JSON",
-            TopicType=1,
+            TopicType=SYSTEM_TOPICS,
         )
         rule = {"Id": made["RuleId"], "Status": "STOP"}
     actions = (await api.call("ListRuleActions", RuleId=rule["Id"]))["RuleActionList"]["RuleActionInfo"]
@@ -93,5 +123,5 @@ async def _ensure_rule(api: Api, product_key: str) -> None:
 
 
 async def _rule(api: Api) -> dict[str, Any] | None:
-    listed = (await api.call("ListRule", CurrentPage=1, PageSize=100))["Data"]["RuleInfo"]
+    listed = (await api.call("ListRule", CurrentPage=1, PageSize=PAGE))["Data"]["RuleInfo"]
     return next((rule for rule in listed if rule["Name"] == RULE), None)

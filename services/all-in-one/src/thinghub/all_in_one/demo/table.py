@@ -7,21 +7,24 @@ from dataclasses import dataclass
 
 import asyncpg
 
-TABLE = "readings"
-CHANNEL = "readings_written"
+TABLE = "greenhouse"
+CHANNEL = "greenhouse_written"
+VALUES = ("temperature", "humidity", "moisture", "light")
 CONNECT_SECONDS = 20.0
 QUERY_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 LOOK_BACK = 100  # rows written while nobody listened
-QUERY = f"SELECT message_id, device, reading, temperature, humidity FROM {TABLE}"
+QUERY = f"SELECT message_id, device, reading, {', '.join(VALUES)} FROM {TABLE}"
 
 DDL = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
     message_id bigint PRIMARY KEY,
     device text NOT NULL,
     reading bigint NOT NULL,
-    temperature double precision NOT NULL,
-    humidity double precision NOT NULL,
+    temperature double precision,
+    humidity double precision,
+    moisture double precision,
+    light double precision,
     at bigint NOT NULL
 );
 CREATE OR REPLACE FUNCTION {TABLE}_tell() RETURNS trigger LANGUAGE plpgsql AS
@@ -32,11 +35,20 @@ CREATE OR REPLACE TRIGGER {TABLE}_tell AFTER INSERT ON {TABLE} FOR EACH ROW EXEC
 
 @dataclass(frozen=True)
 class Row:
+    """A sensor fills the columns that it measures."""
+
     message_id: int
     device: str
     reading: int
-    temperature: float
-    humidity: float
+    temperature: float | None = None
+    humidity: float | None = None
+    moisture: float | None = None
+    light: float | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        told = {name: getattr(self, name) for name in VALUES}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 async def create(dsn: str) -> int:
