@@ -34,6 +34,12 @@ def _asked(path: str, served: Served) -> Iterator[tuple[str, Served]]:
     yield _sys(path) + REPLY, served._replace(decided="")
 
 
+def _combined(step: str, served: Served) -> Iterator[tuple[str, Served]]:
+    topic = "/ext/session/{pk}/{dn}/combine/" + step
+    yield topic, served
+    yield topic + REPLY, served._replace(decided="")
+
+
 _POST = Served(FLOWS + "things.py", "properties_are_posted_replied_stored_and_read")
 _POSTS = Served(FLOWS + "things.py", "events_batches_and_packs_are_posted")
 _CODES = (
@@ -79,6 +85,24 @@ _INFORM = (
 _PROGRESS = "100 does not end the task: only the target version, informed, does."
 _TIME = Served(FLOWS + "fleet.py", "a_device_is_told_the_time")
 _BROADCAST = Served(FLOWS + "fleet.py", "a_broadcast_reaches_all_online_devices_or_the_subscribers")
+_LOGIN = Served(FLOWS + "sub_devices.py", "a_sub_device_posts_and_is_switched_over_its_gateways_connection")
+_LOGIN_CODES = (
+    "Not confirmed: the checks go signature (6287, or 6100), topology, log-ins of the device in this minute; a device "
+    "that was deleted is 6100. Logging in twice over one connection is 200 and changes nothing."
+)
+_BATCH = Served(FLOWS + "sub_devices.py", "a_batch_logs_in_and_out_and_ends_with_its_gateway")
+_BATCH_REPLY = (
+    "Not confirmed: 200 with a list of the devices; else the code of the first that failed and a list of those that "
+    "did, each with `code` and `message`, the others being logged in. A batch that names a device twice is refused "
+    "whole: 527."
+)
+_LOGOUT = "A device without a session on the connection, not confirmed: 520."
+_ERROR = Served(
+    FLOWS + "sub_devices.py",
+    "a_disabled_deleted_or_removed_sub_device_is_ended_alone",
+    "Not confirmed: `data` names the sub-device; 520 is said at most three times a second and connection; a session "
+    "that ends for another reason is 500.",
+)
 _RRPC = Served(FLOWS + "messages.py", "rrpc_answered_timed_out_offline")
 _CUSTOM_RRPC = Served(FLOWS + "messages.py", "custom_rrpc_answers_on_the_same_topic")
 _CUSTOM = Served(
@@ -116,6 +140,11 @@ SERVED: dict[str, Served] = {
     "/ota/device/upgrade/{pk}/{dn}": _OTA,
     "/ota/device/request/{pk}/{dn}": _OTA_QUESTIONS,
     **dict(_asked("thing/ota/firmware/get", _OTA_QUESTIONS)),
+    **dict(_combined("login", _LOGIN._replace(decided=_LOGIN_CODES))),
+    **dict(_combined("batch_login", _BATCH._replace(decided=_BATCH_REPLY))),
+    **dict(_combined("logout", _LOGIN._replace(decided=_LOGOUT))),
+    **dict(_combined("batch_logout", _BATCH)),
+    "/ext/error/{pk}/{dn}": _ERROR,
     "/ext/ntp/{pk}/{dn}/request": _TIME,
     "/ext/ntp/{pk}/{dn}/response": _TIME,
     _sys("broadcast/request/+"): _BROADCAST._replace(decided="The topic is not confirmed. QoS 0; nothing is kept."),
