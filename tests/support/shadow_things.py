@@ -1,6 +1,7 @@
 """Thing data of shadow over a real Redis and a real PostgreSQL. What the registry knows is said by the test; what goes
 to devices and onto the bus is kept for it to read."""
 
+import asyncio
 import itertools
 import json
 from collections import Counter
@@ -21,8 +22,10 @@ from thinghub.shadow.adapters.redis_properties import RedisProperties
 from thinghub.shadow.adapters.redis_relayed import RedisRelayed
 from thinghub.shadow.domain.thing_models import Strictness, ThingModel
 from thinghub.shadow.ports.documents import Device
+from thinghub.shadow.ports.thing_calls import Ended, Exchange
 from thinghub.shadow.ports.things import Sending, Span
 from thinghub.shadow.service.desired_properties import DesiredProperties
+from thinghub.shadow.service.thing_calls import ThingCalls
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
 from thinghub.shadow.service.thing_relays import Relations, Relays
@@ -55,6 +58,10 @@ def _functions(*identifiers: str) -> dict[str, Any]:
                 "type": "alert",
                 "outputData": [{"identifier": "code", "required": True, "dataType": {"type": "int"}}],
             }
+        ],
+        "services": [
+            {"identifier": "reboot", "name": "Reboot", "callType": "async"},
+            {"identifier": "sum", "name": "Sum", "callType": "sync"},
         ],
     }
 
@@ -92,18 +99,28 @@ class Registry:
 
 
 class Kept:
-    """The way to devices and the bus."""
+    """The way to devices and the bus. Requests end as `exchange` says, once `answers` is set."""
 
     def __init__(self) -> None:
         self.away = False
+        self.outcome = "sent"
+        self.exchange = Exchange(Ended.ANSWERED, b'{"code":200}')
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.sent: list[Sending] = []
+        self.requested: list[tuple[Device, str, bytes]] = []
         self.data: list[Message] = []
 
     async def send(self, messages: Sequence[Sending]) -> Mapping[str, int]:
         if self.away:
             raise Unavailable("no gateway")
         self.sent += messages
-        return Counter(sent=len(messages))
+        return Counter({self.outcome: len(messages)})
+
+    async def request(self, device: Device, topic: str, payload: bytes, timeout_ms: int) -> Exchange:
+        self.requested.append((device, topic, payload))
+        await self.answers.wait()
+        return self.exchange
 
     async def publish(self, messages: Sequence[Message]) -> None:
         self.data += messages
@@ -137,10 +154,14 @@ class ThingBench:
         self.relayed = RedisRelayed(redis)
         models, iot_ids = ThingModels(self.registry, self._clock), IotIds(self.registry, self._clock)
         relays = Relays(Relations(self.registry, self._clock))
+        self.calls = PostgresCalls(self.history)
         self.things = Things(
-            models, iot_ids, relays, self.properties, self.relayed, self.history, PostgresCalls(self.history),
-            self.kept, self.kept, observation,
+            models, iot_ids, relays, self.properties, self.relayed, self.history, self.calls, self.kept, self.kept,
+            observation,
         )  # fmt: skip
+        self.thing_calls = ThingCalls(
+            models, self.properties, self.calls, self.kept, self.kept, lambda: self.now_ms, max_waiting=2
+        )
         self.desired = DesiredProperties(
             models, RedisDesired(redis), self.properties, self.kept, observation, lambda: self.now_ms
         )
