@@ -8,6 +8,7 @@
                                     │  └── replies ── connection-gateway Deliver
                                     └── thing models, IotIds ── device-registry; control says what changed
     gRPC ThingService ──> reports
+    gRPC HistoryService ──> histories ── PostgreSQL; a sweep a day keeps to the products' retention
     gRPC DesiredService ──> desired ── Redis, connection-gateway Deliver; devices ask and clear by device.thing
     gRPC ThingCallService ──> calls ── ids (Redis), record (PostgreSQL), connection-gateway Deliver and Request
 
@@ -34,6 +35,8 @@ from thinghub.shadow.adapters.gateway_requests import GatewayRequests
 from thinghub.shadow.adapters.gateway_things import GatewaySenders
 from thinghub.shadow.adapters.postgres_calls import PostgresCalls
 from thinghub.shadow.adapters.postgres_history import PostgresHistory
+from thinghub.shadow.adapters.postgres_properties import PostgresPropertyHistories
+from thinghub.shadow.adapters.postgres_retention import PostgresRetention
 from thinghub.shadow.adapters.redis_desired import RedisDesired
 from thinghub.shadow.adapters.redis_documents import RedisDocuments
 from thinghub.shadow.adapters.redis_properties import RedisProperties
@@ -45,6 +48,7 @@ from thinghub.shadow.entrypoints.consumer import consume
 from thinghub.shadow.entrypoints.desired_rpc import DesiredServicer
 from thinghub.shadow.entrypoints.documents import DocumentMessages, DocumentPresence
 from thinghub.shadow.entrypoints.documents_rpc import ShadowServicer
+from thinghub.shadow.entrypoints.histories_rpc import HistoryServicer
 from thinghub.shadow.entrypoints.thing_calls_rpc import ThingCallServicer
 from thinghub.shadow.entrypoints.thing_messages import ThingControl, ThingMessages
 from thinghub.shadow.entrypoints.thing_presence import ThingsDeleted
@@ -54,13 +58,20 @@ from thinghub.shadow.service.document_limits import RequestRates
 from thinghub.shadow.service.document_observation import DocumentObservation
 from thinghub.shadow.service.documents import Documents
 from thinghub.shadow.service.thing_calls import ThingCalls
+from thinghub.shadow.service.thing_histories import ThingHistories
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
 from thinghub.shadow.service.thing_relays import Relations, Relays
 from thinghub.shadow.service.thing_reports import ThingReports
 from thinghub.shadow.service.things import Things
 from thinghub.shadow.settings import Settings
-from thinghubpb.shadow.v1 import desired_pb2_grpc, shadow_pb2_grpc, thing_calls_pb2_grpc, things_pb2_grpc
+from thinghubpb.shadow.v1 import (
+    desired_pb2_grpc,
+    history_pb2_grpc,
+    shadow_pb2_grpc,
+    thing_calls_pb2_grpc,
+    things_pb2_grpc,
+)
 
 MIGRATIONS = "thinghub.shadow.migrations"
 
@@ -109,6 +120,9 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             models, RedisDesired(redis, settings.redis_replicas), properties, senders, thing_observation, now_ms
         )
         desired_servicer = DesiredServicer(desired)
+        retention = PostgresRetention(history, settings.history_days, now_ms)
+        histories = ThingHistories(PostgresPropertyHistories(history), retention, settings.history_days)
+        history_servicer = HistoryServicer(histories)
         thing_calls = ThingCalls(models, properties, recorded, senders, GatewayRequests(gateway), now_ms)
         thing_servicer = ThingServicer(ThingReports(models, properties, history), thing_calls)
         call_servicer = ThingCallServicer(thing_calls)
@@ -116,6 +130,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         def add(server: grpc.aio.Server) -> None:
             shadow_pb2_grpc.add_ShadowServiceServicer_to_server(servicer, server)
             things_pb2_grpc.add_ThingServiceServicer_to_server(thing_servicer, server)
+            history_pb2_grpc.add_HistoryServiceServicer_to_server(history_servicer, server)
             desired_pb2_grpc.add_DesiredServiceServicer_to_server(desired_servicer, server)
             thing_calls_pb2_grpc.add_ThingCallServiceServicer_to_server(call_servicer, server)
 
@@ -134,6 +149,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(watch_bus(bus, (*handlers, THING_DATA, CONTROL), bus_health, appeared))
             tasks.create_task(postgres.watch(postgres_health))
             tasks.create_task(history.keep())
+            tasks.create_task(retention.keep())
             await appeared.wait()
             tasks.create_task(bus.tail([CONTROL], ThingControl(models)))
             tasks.create_task(consume(bus, handlers, settings.max_records))

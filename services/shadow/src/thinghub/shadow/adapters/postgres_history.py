@@ -85,7 +85,7 @@ class PostgresHistory:
         statement = _VALUES.format(order="ASC" if span.ascending else "DESC")
         async with self.connected(READ_S) as connection:
             rows = await connection.fetch(statement, *device, span.start_ms, span.end_ms, identifier, span.limit + 1)
-        found = [item for row in rows for item in _items(row["items"], identifier)]
+        found = [item for row in rows for item in items_of(row["items"], identifier)]
         inside = [one for one in found if span.start_ms <= one.time_ms <= span.end_ms]
         return sorted(inside, key=lambda one: one.time_ms, reverse=not span.ascending)[: span.limit + 1]
 
@@ -111,11 +111,15 @@ class PostgresHistory:
         today = self._now_ms() // DAY_MS
         async with self.connected(WRITE_S) as connection:
             await self.make(connection, range(today, today + AHEAD + 1))
-            for table in TABLES:
-                for row in await connection.fetch(_PARTITIONS, table):
-                    if _day_of(row["relname"]) < self._oldest():
-                        await connection.execute(f'DROP TABLE IF EXISTS "{row["relname"]}"')
+            for name, day in await self.partitions(connection):
+                if day < self._oldest():
+                    await connection.execute(f'DROP TABLE IF EXISTS "{name}"')
         self._made = {day for day in self._made if day >= self._oldest()}
+
+    async def partitions(self, connection: Connection) -> list[tuple[str, int]]:
+        """Their names and days (since 1970), of all tables."""
+        names = [row["relname"] for table in TABLES for row in await connection.fetch(_PARTITIONS, table)]
+        return [(name, _day_of(name)) for name in names]
 
     def _oldest(self) -> int:
         return self._now_ms() // DAY_MS - self._days
@@ -198,7 +202,7 @@ def _text(row: PropertyRow) -> str:
     return orjson.dumps(items).decode()
 
 
-def _items(text: str, identifier: str) -> list[Item]:
+def items_of(text: str, identifier: str) -> list[Item]:
     """Of one property; the two forms are those of the column `items`."""
     post = orjson.loads(text)
     if isinstance(post, list):
