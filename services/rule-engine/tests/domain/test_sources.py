@@ -11,6 +11,8 @@ ACCEPTED = [
     ("+", 2, Source("pk", None, ())),
     ("${dn}", 2, Source("pk", None, ())),
     ("dev1", 2, Source("pk", "dev1", ())),
+    ("+/thing/event/property/history/post", 0, Source("pk", None, ("thing", "event", "property", "history", "post"))),
+    ("dev1/thing/event/+/history/post", 0, Source("pk", "dev1", ("thing", "event", "+", "history", "post"))),
     ("+/thing/downlink/reply/message", 0, Source("pk", None, ("thing", "downlink", "reply", "message"))),
 ]
 REFUSED = [
@@ -18,6 +20,9 @@ REFUSED = [
     ("+/user/update", 0, "topic_unsupported", "system topic"),
     ("+/thing/downlink/reply", 0, "topic_unsupported", "system topic"),
     ("+/thing/downlink/+/message", 0, "topic_unsupported", "system topic"),
+    ("+/thing/event/property/pack/post", 0, "topic_unsupported", "system topic"),
+    ("+/thing/event/property/history", 0, "topic_unsupported", "system topic"),
+    ("+/thing/event/a+/history/post", 0, "topic_invalid", "no event"),
     ("+/thing/event/a+/post", 0, "topic_invalid", "no event"),
     ("+/user/update", 3, "topic_type_unsupported", "topic type 3"),
     ("+/thing/event/property/post", 1, "topic_invalid", "user/"),

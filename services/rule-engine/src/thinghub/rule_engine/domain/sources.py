@@ -5,6 +5,7 @@
     2 status   | `+`, a device name                    | /as/mqtt/status/{pk}/{short}
     0 system   | `+/thing/event/property/post`,        | /{pk}/{short}
                | `+/thing/event/{event}/post`,         |
+               | both with `/history/post` at the end, |
                | `+/thing/downlink/reply/message`      |
 
 `+` and `${dn}` as device name mean every device of the product. Other system topics have no producer yet.
@@ -81,10 +82,10 @@ def _check_status(levels: list[str]) -> None:
 def _check_system(levels: list[str]) -> None:
     if levels == _DOWNLINK_REPLY:
         return
-    if len(levels) != 4 or levels[:2] != ["thing", "event"] or levels[3] != "post":
+    if len(levels) < 3 or levels[:2] != ["thing", "event"] or levels[3:] not in (["post"], ["history", "post"]):
         raise TopicUnsupported(
-            "a system topic is a device name or +, then thing/event/property/post, thing/event/{event}/post or "
-            "thing/downlink/reply/message",
+            "a system topic is a device name or +, then thing/event/property/post, thing/event/{event}/post, either of "
+            "them with history/post, or thing/downlink/reply/message",
             position="2",
         )
     if any(sign in levels[2] for sign in "#$") or ("+" in levels[2] and levels[2] != "+"):
