@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -112,28 +112,18 @@ class Script:
             waiting.set_result(said)
 
 
-@dataclass(frozen=True)
-class DeviceSettings:
-    """`ca` empty: plain TCP. `tsl`: a file, "" for a product without one, None for a device that is no thing."""
-
-    host: str
-    port: int
-    ca: str
-    product_key: str
-    device_name: str
-    device_secret: str
-    tsl: str | None
-
-
 class LinkKitDevice(Script):
-    """A device of aliyun-iot-linkkit, connected."""
+    """A device of aliyun-iot-linkkit, connected. `tsl`: a file, "" for a product without one, None for a device that is
+    no thing; `mqtt` goes to its config_mqtt."""
 
-    def __init__(self, platform: Platform, identity: Identity, *, tls: bool = False, tsl: str | None = "") -> None:
+    def __init__(
+        self, platform: Platform, identity: Identity, *, tls: bool = False, tsl: str | None = "", **mqtt: object
+    ) -> None:
         host, port = platform.mqtts if tls else platform.mqtt
-        self.identity = identity
+        trust = {"cadata": Path(platform.ca).read_text()} if tls else {"secure": ""}
         self._thing = tsl is not None
-        named = (identity.product_key, identity.device_name, identity.device_secret)
-        super().__init__("linkkit_device", asdict(DeviceSettings(host, port, platform.ca if tls else "", *named, tsl)))
+        mqtt = {"endpoint": host, "port": port, **trust, **mqtt}
+        super().__init__("linkkit_device", {**asdict(identity), "tsl": tsl, "mqtt": mqtt})
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -146,8 +136,8 @@ class LinkKitDevice(Script):
 
     async def _connect(self) -> None:
         await self.call("connect_async")
-        session, code, *_ = await self.event("on_connect", deadline=20)
-        assert (session, code) == (0, 0)
+        _, code, *_ = await self.event("on_connect", deadline=20)
+        assert code == 0
         if self._thing:
             await self.event("on_thing_enable")
 

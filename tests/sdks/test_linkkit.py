@@ -168,3 +168,12 @@ async def test_a_device_that_was_disabled_comes_back_when_it_is_enabled(all_in_o
             return bool(answer["Data"]["Status"] == "ONLINE")
 
         assert await eventually(online)
+
+
+async def test_a_device_may_speak_mqtt_3_1(all_in_one: AllInOne, api: OpenApi) -> None:
+    identity = await new_device(api, await new_product(api))
+    async with LinkKitDevice(all_in_one, identity, protocol="MQTTv31") as device:
+        await device.call("subscribe_topic", identity.topic("get"))
+        assert (await device.event("on_subscribe_topic"))[1] == [1]
+        await pub(api, identity, "get", b"down")
+        assert (await device.message())[1] == "down"

@@ -58,11 +58,7 @@ def made(settings: dict[str, Any]) -> Any:
     kit = LinkKit("cn-shanghai", settings["product_key"], settings["device_name"], settings["device_secret"])
     logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
     kit.enable_logger(logging.WARNING)
-    if settings["ca"]:
-        with open(settings["ca"]) as authority:
-            kit.config_mqtt(endpoint=settings["host"], port=settings["port"], cadata=authority.read())
-    else:
-        kit.config_mqtt(endpoint=settings["host"], port=settings["port"], secure="")
+    kit.config_mqtt(**settings["mqtt"])
     for name in CALLBACKS:
         setattr(kit, name, partial(called_back, name))
     if settings["tsl"] is not None:
