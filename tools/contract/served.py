@@ -74,6 +74,8 @@ _FOUND = Served(
     "test_found_devices_are_answered",
     "It is answered; the devices are not passed on to rules or subscribers.",
 )
+_MODEL = Served(FLOWS + "fleet.py", "a_device_reads_the_thing_model_of_its_product")
+_MODEL_CODES = "Not confirmed: 5159 nothing is published, 5161 larger than a message."
 _SHADOW = Served(FLOWS + "shadow.py", "a_shadow_is_reported_read_and_refused_with_every_code")
 _RESET = "Version -1, not confirmed: it empties the document and sets version 0, then the rest of the request is done."
 _OTA = Served(OTA, "test_a_device_is_told_reports_progress_and_the_version_ends_it")
@@ -127,6 +129,13 @@ SERVED: dict[str, Served] = {
     _sys("thing/service/+"): _SERVICE,
     **dict(_asked("thing/deviceinfo/update", _TAGS._replace(decided=_TAG_BOUNDS))),
     **dict(_asked("thing/deviceinfo/delete", _TAGS)),
+    **dict(_asked("thing/dsltemplate/get", _MODEL._replace(decided=_MODEL_CODES))),
+    **dict(
+        _asked(
+            "thing/dynamicTsl/get",
+            _MODEL._replace(decided="Not confirmed: identifiers and data types; params count not."),
+        )
+    ),
     **dict(_asked("thing/topo/add", _TOPOLOGY._replace(decided=_ADDED))),
     **dict(_asked("thing/topo/delete", _TOPOLOGY)),
     **dict(_asked("thing/topo/get", _TOPOLOGY)),

@@ -12,7 +12,14 @@ from tests.support.registry_service import Registry, StartRegistry, registry_sta
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicSpec
 from thinghub.common.runtime import Runtime
-from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, specs
+from thinghub.device_protocol.bus_topics import (
+    CONTROL,
+    DEVICE_LIFECYCLE,
+    DEVICE_MODEL,
+    DEVICE_TAGS,
+    DEVICE_TOPOLOGY,
+    specs,
+)
 
 
 @pytest.fixture
@@ -39,7 +46,8 @@ def bus_url(redis_url: str) -> str:
 async def bus(bus_url: str, prefix: str) -> AsyncIterator[Bus]:
     """With the registry's topics."""
     opened = await open_bus(bus_url, prefix, Runtime.for_tests("test"))
-    wanted = [spec for spec in specs() if spec.name in (DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, CONTROL)]
+    names = (DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, DEVICE_MODEL, CONTROL)
+    wanted = [spec for spec in specs() if spec.name in names]
     await opened.ensure_topics([TopicSpec(one.name, one.partitions, one.retention_s, one.groups) for one in wanted])
     yield opened
     await opened.close()

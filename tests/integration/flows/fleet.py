@@ -89,6 +89,31 @@ async def tags_by_device_and_by_caller(platform: Platform) -> None:
     assert props == {"serial": "17"}
 
 
+async def a_device_reads_the_thing_model_of_its_product(platform: Platform) -> None:
+    api = platform.api()
+    product_key = await new_product(api)
+    identity = await new_device(api, product_key)
+    async with await connected(platform, identity) as device:
+
+        async def ask(path: str) -> dict[str, Any]:
+            topic = f"/sys/{product_key}/{identity.device_name}/thing/{path}"
+            device.publish(topic, b'{"id":"3|tsl","version":"1.0","params":{}}')
+            answer = await device.receive(20)
+            assert answer.topic == f"{topic}_reply"
+            body: dict[str, Any] = json.loads(answer.payload)
+            assert body["id"] == "3|tsl"
+            return body
+
+        assert (await ask("dsltemplate/get"))["code"] == 5159
+        power = {"identifier": "Power", "name": "Power", "accessMode": "rw", "dataType": {"type": "text"}}
+        await api.ok("ImportThingModelTsl", ProductKey=product_key, TslStr=json.dumps({"properties": [power]}))
+        await api.ok("PublishThingModel", ProductKey=product_key)
+        whole, short = (await ask("dsltemplate/get"))["data"], (await ask("dynamicTsl/get"))["data"]
+        assert whole["profile"] == short["profile"] == {"productKey": product_key}
+        assert whole["properties"] == [power]
+        assert short["properties"] == [{"identifier": "Power", "dataType": {"type": "text"}}]
+
+
 async def an_automatic_topic_is_delivered_once_though_filters_match_as_well(platform: Platform) -> None:
     api = platform.api()
     identity = await new_device(api, await new_product(api))
@@ -141,6 +166,7 @@ FLOWS = (
     imported_devices_connect_with_the_secrets_they_had,
     a_device_is_told_the_time,
     tags_by_device_and_by_caller,
+    a_device_reads_the_thing_model_of_its_product,
     an_automatic_topic_is_delivered_once_though_filters_match_as_well,
     a_broadcast_reaches_all_online_devices_or_the_subscribers,
 )

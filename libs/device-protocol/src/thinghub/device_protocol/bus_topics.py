@@ -20,6 +20,7 @@ DEVICE_THING = "device.thing"
 THING_DATA = "thing.data"
 DEVICE_TAGS = "device.tags"
 DEVICE_TOPOLOGY = "device.topology"
+DEVICE_MODEL = "device.model"
 OTA_DATA = "ota.data"
 RULE_RETRY_1S = "rule.retry.1s"
 RULE_RETRY_3S = "rule.retry.3s"
@@ -74,6 +75,7 @@ BUS_TOPICS: tuple[BusTopic, ...] = (
     BusTopic(OTA_DATA, None, "device slot", 8, DAY, (_OTA,), ()),
     BusTopic(DEVICE_TAGS, Category.TAGS, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
     BusTopic(DEVICE_TOPOLOGY, Category.TOPOLOGY, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
+    BusTopic(DEVICE_MODEL, Category.MODEL, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
     BusTopic(RULE_RETRY_1S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_3S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),
     BusTopic(RULE_RETRY_10S, None, "action", 4, 7 * DAY, (_RULES,), (_RULES,)),

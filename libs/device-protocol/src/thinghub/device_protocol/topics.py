@@ -35,6 +35,7 @@ class Category(StrEnum):
     OTA = "ota"
     TAGS = "tags"
     TOPOLOGY = "topology"
+    MODEL = "model"
     CONFIG = "config"
     FILES = "files"
     JOBS = "jobs"
@@ -144,7 +145,8 @@ def _thing() -> Iterator[TopicRow]:
         category, _SHADOW, "4", *(f"thing/event/property/{how}/post" for how in ("pack", "history", "batch"))
     )
     yield from _asks(category, _SHADOW, "4", "thing/property/desired/get", "thing/property/desired/delete")
-    yield from _asks(category, _REGISTRY, "4", "thing/dsltemplate/get", "thing/dynamicTsl/get")
+    # Not of the category that shadow reads: the registry answers them.
+    yield from _asks(Category.MODEL, _REGISTRY, "4", "thing/dsltemplate/get", "thing/dynamicTsl/get")
     yield from _told(category, _SHADOW, "4", "thing/service/property/set", "thing/service/property/get")
     yield TopicRow(
         _sys("thing/service/+"),

@@ -10,6 +10,7 @@
     TagConsumer <── device.tags ── Tags ── device_tag, replies by the gateways
     TopologyConsumer <── device.topology ── TopologyReports ─┬─ topology, signs checked by auth
                                           gRPC ── SubDevices ┘
+    ThingModelConsumer <── device.model ── ThingModelReports ── ThingModels, replies by the gateways
     Notices ── rows left with changes of topology ── gateways: sessions end, thing/topo/change
 
 Ready while PostgreSQL is there, once the bus topics were seen. Without the bus announcements wait in the outbox and the
@@ -30,7 +31,7 @@ from thinghub.common.postgres import Postgres
 from thinghub.common.redis import open_redis
 from thinghub.common.rpc import channel, serve_rpc
 from thinghub.common.runtime import Component, Runtime
-from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY
+from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_MODEL, DEVICE_TAGS, DEVICE_TOPOLOGY
 from thinghub.device_registry.adapters.auth_client import AuthCredentials, AuthProofs
 from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
 from thinghub.device_registry.adapters.gateway_client import GatewayConnections, GatewayReplies, GatewaySessions
@@ -47,6 +48,7 @@ from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
 from thinghub.device_registry.entrypoints.rpc import RegistryRpc
 from thinghub.device_registry.entrypoints.tags import TagConsumer
 from thinghub.device_registry.entrypoints.tags_rpc import TagsRpc
+from thinghub.device_registry.entrypoints.thing_models import ThingModelConsumer
 from thinghub.device_registry.entrypoints.thing_models_rpc import ThingModelRpc
 from thinghub.device_registry.entrypoints.topology import TopologyConsumer
 from thinghub.device_registry.entrypoints.topology_rpc import TopologyRpc
@@ -62,6 +64,7 @@ from thinghub.device_registry.service.projection import Projection
 from thinghub.device_registry.service.registrar import Registrar
 from thinghub.device_registry.service.sub_devices import SubDevices
 from thinghub.device_registry.service.tags import Tags
+from thinghub.device_registry.service.thing_model_reports import ThingModelReports
 from thinghub.device_registry.service.thing_models import ThingModels
 from thinghub.device_registry.service.topology_reports import TopologyReports
 from thinghub.device_registry.settings import Settings
@@ -79,27 +82,28 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     policies = PostgresPolicies(postgres)
     reader = PolicyReader(policies, RedisPolicyCache(redis), runtime.log)
     outbox = Outbox(PostgresOutbox(postgres), policies, reader, BusAnnouncer(bus), clock_ms, runtime.log)
-    notices = Notices(PostgresNotices(postgres), GatewaySessions(gateway), GatewayReplies(gateway), runtime.log)
+    replies = GatewayReplies(gateway)
+    notices = Notices(PostgresNotices(postgres), GatewaySessions(gateway), replies, runtime.log)
     store = PostgresStore(postgres, outbox.wake, notices.wake)
     credentials = AuthCredentials(auth)
     counts = CountedStatuses(runtime.metrics)
-    replies = GatewayReplies(gateway)
     tags = Tags(store, PostgresTags(postgres), replies, runtime.log)
     topology = PostgresTopology(postgres, notices.wake)
     limit = settings.sub_devices_per_gateway
     reports = TopologyReports(topology, AuthProofs(auth), notices, replies, limit, clock_ms, runtime.log)
+    products = Products(store, credentials, clock_ms, settings.products_per_instance)
+    models = ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms)
     handlers: dict[str, Handler] = {
         DEVICE_LIFECYCLE: LifecycleConsumer(Projection(PostgresStatuses(postgres), counts), counts, runtime.log),
         DEVICE_TAGS: TagConsumer(tags, runtime.log),
         DEVICE_TOPOLOGY: TopologyConsumer(reports, runtime.log),
+        DEVICE_MODEL: ThingModelConsumer(ThingModelReports(models, replies, runtime.log), runtime.log),
     }
     gateways = GatewayConnections(gateway)
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
     registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
     sub_devices = SubDevices(store, topology, replies, clock_ms)
-    products = Products(store, credentials, clock_ms, settings.products_per_instance)
-    models = ThingModelRpc(ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms))
     rpc = RegistryRpc(
         Instances(store, clock_ms),
         products,
@@ -111,7 +115,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     def add(server: grpc.aio.Server) -> None:
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(rpc, server)
         tags_pb2_grpc.add_TagServiceServicer_to_server(TagsRpc(tags), server)
-        things_pb2_grpc.add_ThingModelServiceServicer_to_server(models, server)
+        things_pb2_grpc.add_ThingModelServiceServicer_to_server(ThingModelRpc(models), server)
         topology_pb2_grpc.add_TopologyServiceServicer_to_server(TopologyRpc(sub_devices), server)
 
     try:
@@ -155,7 +159,7 @@ async def _consume(bus: Bus, parts: Parts, handlers: Mapping[str, Handler]) -> N
 async def _see_topics(bus: Bus, topics_seen: asyncio.Event) -> None:
     """Raises a fault until the topics were there once: what the registry answers needs no bus."""
     if not topics_seen.is_set():
-        for topic in (DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, CONTROL):
+        for topic in (DEVICE_LIFECYCLE, DEVICE_TAGS, DEVICE_TOPOLOGY, DEVICE_MODEL, CONTROL):
             await bus.partitions(topic)
         topics_seen.set()
 

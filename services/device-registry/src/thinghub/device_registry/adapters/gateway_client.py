@@ -1,6 +1,6 @@
 """The connection gateways over gRPC: any one takes the call and forwards it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import grpc
 
@@ -12,6 +12,8 @@ from thinghubpb.gateway.v1 import gateway_pb2 as pb
 from thinghubpb.gateway.v1 import gateway_pb2_grpc
 
 LIFT = -1  # KickTarget.bar_seconds: negative lifts an earlier bar
+
+MAX_CALL_BYTES = 4 << 20
 
 
 class GatewayConnections:
@@ -62,8 +64,23 @@ class GatewayReplies:
         self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
 
     async def send(self, replies: Sequence[Reply]) -> None:
-        async with plainly("the connection gateway"):
-            await self._gateway.Deliver(pb.DeliverRequest(messages=map(_downlink, replies)))
+        for part in _parts(replies):
+            async with plainly("the connection gateway"):
+                await self._gateway.Deliver(pb.DeliverRequest(messages=map(_downlink, part)))
+
+
+def _parts(replies: Sequence[Reply]) -> Iterator[list[Reply]]:
+    """Of a size that one call takes."""
+    part: list[Reply] = []
+    size = 0
+    for one in replies:
+        if part and size + len(one.payload) > MAX_CALL_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.payload)
+    if part:
+        yield part
 
 
 def _downlink(reply: Reply) -> pb.Downlink:

@@ -6,7 +6,7 @@ from typing import Final
 
 from thinghub.device_protocol.tsl import creation, document
 from thinghub.device_protocol.tsl.model import TslInvalid
-from thinghub.device_protocol.tsl.parse import Json, parse, read_document
+from thinghub.device_protocol.tsl.parse import MAX_BYTES, Json, parse, read_document
 from thinghub.device_registry.errors import RequestInvalid, ThingModelInvalid, ThingModelNotFound
 
 MAX_VERSIONS: Final = 1000
@@ -92,7 +92,10 @@ def _finished(made: Json, product_key: str) -> str:
         parse(made)
     except TslInvalid as error:
         raise _refused(error) from error
-    return document.text(document.normal(made, product_key))
+    text = document.text(document.normal(made, product_key))
+    if len(text) > MAX_BYTES:
+        raise ThingModelInvalid(f"a TSL has at most {MAX_BYTES} characters, built-in functions included", position="$")
+    return text
 
 
 def _refused(error: TslInvalid) -> ThingModelInvalid:
