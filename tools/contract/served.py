@@ -133,7 +133,7 @@ SERVED: dict[str, Served] = {
     **dict(
         _asked(
             "thing/dynamicTsl/get",
-            _MODEL._replace(decided="Not confirmed: identifiers and data types; params count not."),
+            _MODEL._replace(decided="Not confirmed: the slim form, identifiers and data types, whatever `params` say."),
         )
     ),
     **dict(_asked("thing/topo/add", _TOPOLOGY._replace(decided=_ADDED))),
