@@ -55,6 +55,8 @@ UNPROVEN = frozenset(
         "auth_unavailable",
         "too_late",
         "overloaded",
+        "duplicate",
+        "not_a_gateway",
         "stopping",
         "internal",
     }
@@ -101,6 +103,23 @@ REFUSED: dict[str, Words] = {
         "Other devices behind the same address fail; mend those first, then this one is let in.",
     ),
     "internal": Words("a defect of the platform", "The gateway's log has the error."),
+    # Of log-ins behind a gateway device; a malformed one is told of the gateway device.
+    "malformed": Words("a log-in of its sub-devices was malformed", "Compare its firmware with the contract."),
+    "no_topology": Words(
+        "the device does not stand behind this gateway device", "Add it to the gateway's topology (thing/topo/add)."
+    ),
+    "topology_unavailable": Words("the platform could not read the topology", _WAITS),
+    "too_many_online": Words(
+        "its gateway device has as many sub-devices online as it may have", "Put some behind another gateway device."
+    ),
+    "login_rate": Words(
+        "its gateway device logs it in too often", "The gateway has no back-off: see why the device's sessions end."
+    ),
+    "duplicate": Words("the log-in named it twice", "Correct the gateway's firmware: a batch names a device once."),
+    "not_a_gateway": Words(
+        "a device that is itself behind a gateway tried to log it in", "Log it in from the gateway device."
+    ),
+    "gateway_gone": Words("its gateway's connection ended meanwhile", "Ask why of the gateway."),
 }
 
 CLOSED: dict[str, Words] = {
@@ -134,7 +153,6 @@ CLOSED: dict[str, Words] = {
         "the device was taken from its gateway", "Add it to the gateway's topology again if that was not meant."
     ),
     "logout": Words("its gateway logged it out"),
-    "gateway_closed": Words("its gateway's connection ended", "Ask why of the gateway."),
 }
 
 
