@@ -30,7 +30,7 @@ test: sdks test-core ## every test: the core's, then unit, integration and SDKs 
 test-unit: env ## the tests beside the code, and those of the house itself
 	@$(PYTEST) libs services tests/house --ignore=services/all-in-one $(ARGS)
 
-test-integration: env ## the flows, the ledger and all-in-one, on real servers
+test-integration: sdks ## the flows, the ledger and all-in-one, on real servers
 	@$(PYTEST) tests/integration services/all-in-one $(ARGS)
 
 test-sdks: sdks ## the public SDKs, in an environment of their own, against the platform

@@ -121,6 +121,7 @@ class LinkKitDevice(Script):
     ) -> None:
         host, port = platform.mqtts if tls else platform.mqtt
         trust = {"cadata": Path(platform.ca).read_text()} if tls else {"secure": ""}
+        self.identity = identity
         self._thing = tsl is not None
         mqtt = {"endpoint": host, "port": port, **trust, **mqtt}
         super().__init__("linkkit_device", {**asdict(identity), "tsl": tsl, "mqtt": mqtt})
