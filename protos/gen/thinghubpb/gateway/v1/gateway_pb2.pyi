@@ -569,16 +569,20 @@ class ExplainRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICES_FIELD_NUMBER: _builtins.int
+    FORWARDED_FIELD_NUMBER: _builtins.int
+    forwarded: _builtins.bool
+    """Set between gateways: only `live`, and only of own sessions."""
     @_builtins.property
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceId]: ...
     def __init__(
         self,
         *,
         devices: _abc.Iterable[_device_pb2.DeviceId] | None = ...,
+        forwarded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "forwarded", b"forwarded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -619,6 +623,7 @@ class Explanation(_message.Message):
     BARRED_MS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
+    LIVE_FIELD_NUMBER: _builtins.int
     gateway_alive: _builtins.bool
     """The session's gateway holds its lease; without it the process is gone, or cut off from Redis."""
     barred_ms: _builtins.int
@@ -633,6 +638,10 @@ class Explanation(_message.Message):
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SampledMessage]:
         """Newest first."""
 
+    @_builtins.property
+    def live(self) -> Global___LiveSession:
+        """What the session's own gateway counts; absent without a session, or when that gateway did not answer."""
+
     def __init__(
         self,
         *,
@@ -641,14 +650,86 @@ class Explanation(_message.Message):
         barred_ms: _builtins.int = ...,
         attempts: _abc.Iterable[Global___Attempt] | None = ...,
         messages: _abc.Iterable[Global___SampledMessage] | None = ...,
+        live: Global___LiveSession | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live", b"live", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "barred_ms", b"barred_ms", "gateway_alive", b"gateway_alive", "messages", b"messages", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "barred_ms", b"barred_ms", "gateway_alive", b"gateway_alive", "live", b"live", "messages", b"messages", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class LiveSession(_message.Message):
+    """Counted since the session began."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_UP_FIELD_NUMBER: _builtins.int
+    MESSAGES_DOWN_FIELD_NUMBER: _builtins.int
+    REFUSED_PERMISSION_FIELD_NUMBER: _builtins.int
+    REFUSED_QUOTA_FIELD_NUMBER: _builtins.int
+    QUOTA_DELAYS_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    KEEP_ALIVE_S_FIELD_NUMBER: _builtins.int
+    LAST_PACKET_MS_AGO_FIELD_NUMBER: _builtins.int
+    OUT_BUFFER_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    SUB_DEVICES_FIELD_NUMBER: _builtins.int
+    messages_up: _builtins.int
+    """Published and not refused."""
+    messages_down: _builtins.int
+    """Written to the device."""
+    refused_permission: _builtins.int
+    """Publishes to topics that it may not use, or that nobody owns."""
+    refused_quota: _builtins.int
+    quota_delays: _builtins.int
+    """How often its connection was not read for a while."""
+    in_flight: _builtins.int
+    """QoS 1 messages to it that it has not acknowledged, and those that wait behind them."""
+    queued: _builtins.int
+    keep_alive_s: _builtins.int
+    """Of the connection, as the next two."""
+    last_packet_ms_ago: _builtins.int
+    out_buffer: _builtins.int
+    """Bytes written that the device has not taken."""
+    sub_devices: _builtins.int
+    """How many sub-devices its own connection carries."""
+    @_builtins.property
+    def subscriptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100."""
+
+    @_builtins.property
+    def behind(self) -> _device_pb2.DeviceId:
+        """The gateway device whose connection carries this sub-device."""
+
+    def __init__(
+        self,
+        *,
+        messages_up: _builtins.int = ...,
+        messages_down: _builtins.int = ...,
+        refused_permission: _builtins.int = ...,
+        refused_quota: _builtins.int = ...,
+        quota_delays: _builtins.int = ...,
+        in_flight: _builtins.int = ...,
+        queued: _builtins.int = ...,
+        subscriptions: _abc.Iterable[_builtins.str] | None = ...,
+        keep_alive_s: _builtins.int = ...,
+        last_packet_ms_ago: _builtins.int = ...,
+        out_buffer: _builtins.int = ...,
+        behind: _device_pb2.DeviceId | None = ...,
+        sub_devices: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "in_flight", b"in_flight", "keep_alive_s", b"keep_alive_s", "last_packet_ms_ago", b"last_packet_ms_ago", "messages_down", b"messages_down", "messages_up", b"messages_up", "out_buffer", b"out_buffer", "queued", b"queued", "quota_delays", b"quota_delays", "refused_permission", b"refused_permission", "refused_quota", b"refused_quota", "sub_devices", b"sub_devices", "subscriptions", b"subscriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveSession: _TypeAlias = LiveSession  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):

@@ -50,6 +50,7 @@ from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
 from thinghub.connection_gateway.service.explain import Explain
+from thinghub.connection_gateway.service.inspection import Inspection
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.logins import LoginLimits, Logins
 from thinghub.connection_gateway.service.lookup import Lookup
@@ -245,6 +246,7 @@ class Gateway:
         self.sub_devices = SubDevices(
             self.logins, self.table, self.closing, self.pushes, self.refusals, self.attempts, count
         )
+        self.inspection = Inspection(self.connections, self.table)
         self.notices = Notices(self.table, self.pushes, next_id, time.monotonic, count)
         self.ntp = Ntp(self.pushes, now_ms, count)
         self.pump = Pump(
@@ -257,6 +259,7 @@ class Gateway:
             self.sub_devices,
             self.notices,
             self.records,
+            self.inspection,
             self.attempts,
             self.traced,
         )
@@ -271,7 +274,15 @@ class Gateway:
             settings.broadcast_topic_seconds,
             count,
         )
-        self.explain = Explain(self.lookup, self.claims, remembered, sampled_every(settings))
+        self.explain = Explain(
+            incarnation,
+            self.lookup,
+            self.claims,
+            remembered,
+            self.inspection,
+            self.peers,
+            sampled_every(settings),
+        )
         self.rpc = GatewayRpc(
             self.delivery, self.requests, self.kicks, self.lookup, self.broadcasts, self.explain, count
         )

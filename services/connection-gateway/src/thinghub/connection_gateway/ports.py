@@ -6,6 +6,7 @@ from typing import Protocol
 
 from thinghub.connection_gateway.domain.claims import Claim, Claimed, Released, Wanted
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.live import Live
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer
 from thinghub.connection_gateway.domain.sessions import Session
@@ -120,6 +121,9 @@ class Peers(Protocol):
     async def kick(self, address: str, targets: Sequence[KickTarget], deadline: float) -> list[bool]: ...
 
     async def respond(self, address: str, responses: Sequence[Response]) -> None: ...
+
+    async def inspect(self, address: str, devices: Sequence[Device]) -> list[Live | None]:
+        """What the peer counts of its sessions, one a device; None without a session there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.support.gateway_core import connect_packet
+from tests.support.gateway_device import GatewayDevice
 from tests.support.gateways import Hub, RunningGateway, Taps, device_id, refusal
 from tests.support.identity import Identity, Login
 from thinghub.common.errors import RemoteFault
@@ -174,3 +175,44 @@ async def test_a_batch_has_a_bound(platform: Hub) -> None:
     with pytest.raises(RemoteFault) as refused:
         await gateway.rpc.Explain(pb.ExplainRequest(devices=devices))
     assert refused.value.remote_reason == "too_many_devices"
+
+
+async def test_figures_of_a_session_come_from_the_gateway_that_holds_it(platform: Hub, taps: Taps) -> None:
+    here, there = await platform.gateway(), await platform.gateway()
+    identity = await platform.device(await platform.product())
+    device = await there.connect(identity)
+    await device.subscribe(identity.topic("get"))
+    for _ in range(3):
+        device.publish(identity.topic("update"), b"x")
+    device.publish("/sys/somebody/else/thing/event/property/post", b"x")
+    await taps.custom_many(identity, 3)
+    for gateway in (here, there):
+        async with asyncio.timeout(10):
+            while (live := (await explain(gateway, identity)).live).refused_permission < 1:
+                await asyncio.sleep(0.05)
+        assert (live.messages_up, live.refused_permission, live.refused_quota, live.in_flight) == (3, 1, 0, 0)
+        assert list(live.subscriptions) == [identity.topic("get")]
+        assert live.keep_alive_s == 60
+        assert 0 <= live.last_packet_ms_ago < 60_000
+        assert not live.HasField("behind")
+    await device.disconnect()
+    explained = await until_said(here, identity, [(CLOSED, "client"), (ACCEPTED, "")])
+    assert not explained.HasField("live")
+
+
+async def test_a_sub_device_is_told_with_the_gateway_device_that_carries_it(platform: Hub) -> None:
+    gateway = await platform.gateway()
+    sensors = await platform.product()
+    sub, stray = await platform.device(sensors), await platform.device(sensors)
+    owner = await platform.device(await platform.product(node_type=1))
+    device = GatewayDevice(await gateway.connect(owner))
+    assert (await device.add(sub))["code"] == 200
+    assert (await device.login(sub))["code"] == 200
+    assert (await device.login(stray))["code"] == 6401
+    explained = await until_said(gateway, sub, [(ACCEPTED, "")])
+    assert explained.live.behind == device_id(owner)
+    assert (await explain(gateway, owner)).live.sub_devices == 1
+    refused = await until_said(gateway, stray, [(REFUSED, "no_topology")])
+    assert "topology" in refused.attempts[0].advice
+    await device.device.disconnect()
+    await until_said(gateway, sub, [(CLOSED, "client"), (ACCEPTED, "")])

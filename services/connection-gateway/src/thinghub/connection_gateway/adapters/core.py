@@ -64,6 +64,10 @@ class CoreConnections:
                 ]
             )
 
+    def inspect(self, handles: Sequence[int]) -> None:
+        if handles:
+            self._core.inspect(list(handles))
+
     def policy_version(self, product_key: str) -> int:
         return self._core.has_product_policy(product_key)
 

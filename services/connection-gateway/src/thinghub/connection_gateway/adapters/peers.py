@@ -10,6 +10,7 @@ from thinghub.common.rpc import channel
 from thinghub.common.runtime import Runtime
 from thinghub.connection_gateway.domain.broadcasts import Broadcast, Reached
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.live import Live
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer, Code
 from thinghub.connection_gateway.errors import PeerUnavailable
@@ -22,6 +23,7 @@ CHANNELS = 600
 SLACK_SECONDS = 1.0
 RESPOND_SECONDS = 1.0
 BROADCAST_SECONDS = 10.0
+INSPECT_SECONDS = 2.0
 
 _OUTCOMES = {gateway_pb2.Outcome.Value(f"OUTCOME_{outcome.name}"): outcome for outcome in Outcome}
 _CODES = {gateway_pb2.RequestResponse.Code.Value(f"CODE_{code.name}"): code for code in Code}
@@ -97,6 +99,15 @@ class GrpcPeers:
             raise PeerUnavailable(f"gateway {address}: {fault}") from fault
         return Reached(answer.sent, answer.no_subscriber, answer.failed)
 
+    async def inspect(self, address: str, devices: Sequence[Device]) -> list[Live | None]:
+        request = gateway_pb2.ExplainRequest(devices=[_device(device) for device in devices], forwarded=True)
+        stub = await self._stub(address)
+        try:
+            answer = await stub.Explain(request, timeout=INSPECT_SECONDS)
+        except (Unavailable, RemoteFault) as fault:
+            raise PeerUnavailable(f"gateway {address}: {fault}") from fault
+        return [_live(one.live) if one.HasField("live") else None for one in answer.explanations]
+
     async def close(self) -> None:
         while self._channels:
             _, opened = self._channels.popitem()
@@ -125,4 +136,23 @@ def _downlink(message: Downlink) -> gateway_pb2.Downlink:
         origin=message.origin,
         handle=message.handle,
         ttl_ms=message.ttl_ms,
+    )
+
+
+def _live(live: gateway_pb2.LiveSession) -> Live:
+    behind = Device(live.behind.product_key, live.behind.device_name) if live.HasField("behind") else None
+    return Live(
+        live.messages_up,
+        live.messages_down,
+        live.refused_permission,
+        live.refused_quota,
+        live.quota_delays,
+        live.in_flight,
+        live.queued,
+        tuple(live.subscriptions),
+        live.keep_alive_s,
+        live.last_packet_ms_ago,
+        live.out_buffer,
+        behind,
+        live.sub_devices,
     )

@@ -9,9 +9,11 @@ import logging
 from collections.abc import Iterable
 
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.live import Live
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
+from thinghub.connection_gateway.service.inspection import Inspection
 from thinghub.connection_gateway.service.notices import Foreign, Notices
 from thinghub.connection_gateway.service.ntp import Asked, Ntp
 from thinghub.connection_gateway.service.pushes import Pushes
@@ -20,7 +22,7 @@ from thinghub.connection_gateway.service.requests import Requests
 from thinghub.connection_gateway.service.sub_devices import SessionMessage, SubDevices
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.device_protocol.topics import Category
-from thinghub_gateway_core import Closed, Core, LocalMessage
+from thinghub_gateway_core import Closed, Core, Figures, LocalMessage
 from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
 
 # The core's report of a publish on a topic of a device without a session on the connection.
@@ -41,6 +43,7 @@ class Pump:
         sub_devices: SubDevices,
         notices: Notices,
         records: Records,
+        inspection: Inspection,
         attempts: Attempts,
         traced: TracedMessages,
     ) -> None:
@@ -53,6 +56,7 @@ class Pump:
         self._sub_devices = sub_devices
         self._notices = notices
         self._records = records
+        self._inspection = inspection
         self._attempts = attempts
         self._traced = traced
         self._loop = asyncio.get_running_loop()
@@ -72,6 +76,7 @@ class Pump:
         self._local(batch.local)
         self._closed(batch.closed)
         self._closing.on_flushed(batch.flushed)
+        self._inspection.on_inspected((one.handle, _live(one) if one.found else None) for one in batch.inspected)
         self._connects.dropped(batch.dropped)
         self._connect(batch.connects)
 
@@ -113,3 +118,19 @@ class Pump:
             self._ntp.answer(asked)
         self._sub_devices.submit(logins)
         self._notices.foreign(foreign)
+
+
+def _live(figures: Figures) -> Live:
+    return Live(
+        figures.messages_up,
+        figures.messages_down,
+        figures.refused_permission,
+        figures.refused_quota,
+        figures.quota_delays,
+        figures.in_flight,
+        figures.queued,
+        tuple(figures.subscriptions),
+        figures.keep_alive_s,
+        figures.last_packet_ms_ago,
+        figures.out_buffer,
+    )

@@ -1,7 +1,9 @@
 """What support is told, as messages: reasons go out with their words."""
 
 from thinghub.connection_gateway.domain.attempts import Attempt, Kind, words
+from thinghub.connection_gateway.domain.live import Live
 from thinghub.connection_gateway.service.explain import Explanation
+from thinghubpb.device.v1.device_pb2 import DeviceId
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 
 _KINDS = {kind: pb.Attempt.Kind.Value(f"KIND_{kind.name}") for kind in Kind}
@@ -26,6 +28,28 @@ def explanation(explained: Explanation, session: pb.Session) -> pb.Explanation:
             )
             for one in history.messages
         ],
+        live=live_session(explained.live),
+    )
+
+
+def live_session(live: Live | None) -> pb.LiveSession | None:
+    if live is None:
+        return None
+    behind = live.behind
+    return pb.LiveSession(
+        messages_up=live.messages_up,
+        messages_down=live.messages_down,
+        refused_permission=live.refused_permission,
+        refused_quota=live.refused_quota,
+        quota_delays=live.quota_delays,
+        in_flight=live.in_flight,
+        queued=live.queued,
+        subscriptions=live.subscriptions,
+        keep_alive_s=live.keep_alive_s,
+        last_packet_ms_ago=live.last_packet_ms_ago,
+        out_buffer=live.out_buffer,
+        behind=DeviceId(product_key=behind.product_key, device_name=behind.device_name) if behind else None,
+        sub_devices=live.sub_devices,
     )
 
 

@@ -8,7 +8,7 @@ from thinghub.connection_gateway.domain.broadcasts import Broadcast
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer, Code
-from thinghub.connection_gateway.entrypoints.explaining import explanation
+from thinghub.connection_gateway.entrypoints.explaining import explanation, live_session
 from thinghub.connection_gateway.errors import DeviceMissing
 from thinghub.connection_gateway.ports import Count, KickTarget, Response
 from thinghub.connection_gateway.service.broadcasts import Broadcasts
@@ -93,7 +93,13 @@ class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
         return gateway_pb2.GetSessionsResponse(sessions=[_session(one) for one in located])
 
     async def Explain(self, request: gateway_pb2.ExplainRequest, context: Context) -> gateway_pb2.ExplainResponse:
-        explained = await self._explain.explain([_device(device) for device in request.devices])
+        devices = [_device(device) for device in request.devices]
+        if request.forwarded:
+            lives = await self._explain.live_here(devices)
+            return gateway_pb2.ExplainResponse(
+                explanations=[gateway_pb2.Explanation(live=live_session(live)) for live in lives]
+            )
+        explained = await self._explain.explain(devices)
         return gateway_pb2.ExplainResponse(
             explanations=[explanation(one, _session(one.session)) for one in explained],
             sampled_every=self._explain.sampled_every,
