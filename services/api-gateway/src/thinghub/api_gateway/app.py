@@ -21,7 +21,9 @@ import grpc
 
 from thinghub.api_gateway.adapters.applications import RpcApplications
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
+from thinghub.api_gateway.adapters.desired import RpcDesired
 from thinghub.api_gateway.adapters.gateway import RpcGateways
+from thinghub.api_gateway.adapters.histories import RpcHistories
 from thinghub.api_gateway.adapters.message_ids import LeasedMessageIds
 from thinghub.api_gateway.adapters.ota import RpcOta
 from thinghub.api_gateway.adapters.reachable import watch
@@ -143,6 +145,8 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         thing_models=RpcThingModels(registry),
         things=RpcThings(channels["shadow"]),
         thing_calls=RpcThingCalls(channels["shadow"]),
+        desired=RpcDesired(channels["shadow"]),
+        histories=RpcHistories(channels["shadow"]),
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
         shadows=RpcShadows(channels["shadow"]),

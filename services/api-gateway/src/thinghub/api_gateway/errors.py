@@ -63,6 +63,7 @@ CODES: Mapping[str, int] = {
     "iot.device.ApplyManyDevicesFailed": 400,
     "iot.device.CreateDeviceTaskIsRunning": 409,
     "iot.device.DeviceApplyIsNotFound": 404,
+    "iot.device.DesiredPropertyVersionConflict": 409,  # ours: the contract names none
     "iot.device.DeviceCountExceeded": 409,
     "iot.device.IncorrectDeviceApplyInfo": 400,
     "iot.device.InvokeThingServiceFailed": 400,
@@ -260,6 +261,10 @@ REASONS: Mapping[str, str] = {
     "call_not_sent": "iot.messagebroker.PublishMessageFailed",
     "call_refused": "iot.messagebroker.RrpcFailed",
     "answer_unreadable": "iot.messagebroker.RrpcFailed",
+    # shadow: desired properties and histories
+    "desired_invalid": "iot.device.InvalidFormattedDevicePropertiesString",
+    "desired_version_conflict": "iot.device.DesiredPropertyVersionConflict",
+    "retention_invalid": "InvalidParameter",
     # connection-gateway and shadow
     "device_invalid": "InvalidParameter",
     "broadcast_invalid": "iot.messagebroker.InvalidFormattedTopicName",

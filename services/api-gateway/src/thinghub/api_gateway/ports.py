@@ -21,6 +21,7 @@ from thinghub.api_gateway.domain.values import (
     Application,
     Broadcast,
     Caller,
+    DesiredProperty,
     Device,
     DeviceCounts,
     DeviceId,
@@ -214,6 +215,30 @@ class ThingCalls(Protocol):
     async def set_many(self, product_key: str, device_names: Sequence[str], items: str, qos: int) -> None: ...
     async def find(self, device: DeviceId, identifier: str, span: Span) -> tuple[Sequence[ServiceCall], int]:
         """And the time to go on with, 0 for none; empty: every service."""
+
+
+class Desired(Protocol):
+    async def set(self, device: DeviceId, items: str, versions: str) -> tuple[str, Mapping[str, int]]:
+        """The id of the message that was sent, and the versions now; both texts are JSON objects."""
+
+    async def get(self, device: DeviceId, identifiers: Sequence[str], module: str) -> Sequence[DesiredProperty]:
+        """One an identifier, in order; without any, one a property of the module."""
+
+    async def clear(self, device: DeviceId, identifiers: Sequence[str]) -> Mapping[str, int]:
+        """The versions."""
+
+
+class Histories(Protocol):
+    async def several(
+        self, device: DeviceId, identifiers: Sequence[str], span: Span
+    ) -> tuple[Sequence[tuple[str, Sequence[PropertyValue]]], int]:
+        """One an identifier, in order, and the time to go on with, 0 for none."""
+
+    async def retention(self, product_key: str) -> tuple[int, bool]:
+        """Days, and whether they are the product's own."""
+
+    async def retain(self, product_key: str, days: int) -> int:
+        """The days that are kept now; 0 asks for the platform's."""
 
 
 class Gateways(Protocol):

@@ -265,6 +265,19 @@ class PropertyStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredProperty:
+    """Empty value and time 0: nothing is desired; version 0: it never was."""
+
+    identifier: str
+    name: str
+    data_type: str
+    unit: str
+    value: str
+    time_ms: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class PropertyValue:
     time_ms: int
     value: str

@@ -24,8 +24,10 @@ from thinghub.api_gateway.ports import (
     AccessKeys,
     Applications,
     Callers,
+    Desired,
     Devices,
     Gateways,
+    Histories,
     Instances,
     MessageIdSource,
     Ota,
@@ -62,6 +64,8 @@ class Owners:
     thing_models: ThingModels
     things: Things
     thing_calls: ThingCalls
+    desired: Desired
+    histories: Histories
     gateways: Gateways
     rules: Rules
     shadows: Shadows

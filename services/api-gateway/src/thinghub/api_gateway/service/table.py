@@ -3,7 +3,9 @@
 from thinghub.api_gateway.service import (
     administration,
     broadcasts,
+    desired,
     devices,
+    histories,
     imports,
     messaging,
     ota,
@@ -31,6 +33,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *thing_models.OPERATIONS,
     *things.OPERATIONS,
     *thing_services.OPERATIONS,
+    *desired.OPERATIONS,
+    *histories.OPERATIONS,
     *messaging.OPERATIONS,
     *broadcasts.OPERATIONS,
     *rules.OPERATIONS,
