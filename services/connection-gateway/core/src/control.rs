@@ -191,6 +191,8 @@ impl Reactor {
         self.report_closed(session_key, reason);
         self.abandon(unanswered);
         self.advance(connection);
+        // It may have been this session's quota that held the connection up; another's will hold it up again.
+        self.resume(connection, pause::QUOTA);
     }
 
     /// Ends a connection and the sessions on it.

@@ -83,7 +83,7 @@ impl Reactor {
         };
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         Ok(Reactor {
-            shared: Arc::new(Shared::new(waker)?),
+            shared: Arc::new(Shared::new(waker, options.max_sub_sessions)?),
             poll,
             listeners: Vec::new(),
             accepting: Vec::new(),

@@ -15,17 +15,30 @@ pub const MAX_SUB_SESSIONS: usize = 2_000;
 /// In the place of a device: the slot holds a sub-session, or nothing that is alive.
 const NOBODY: u64 = 0;
 
-#[derive(Default)]
 pub struct Roster {
     keys: Keys,
     /// By slot: the device whose own session is alive there.
     devices: Vec<u64>,
     /// Devices attached to a live session, and how many sessions each has: two while the newer replaces the older.
     attached: HashMap<Key, HashMap<u64, u32>>,
+    /// Sub-sessions alive, and how many may be.
+    sub_sessions: usize,
+    max_sub_sessions: usize,
     hasher: RandomState,
 }
 
 impl Roster {
+    pub fn new(max_sub_sessions: usize) -> Roster {
+        Roster {
+            keys: Keys::default(),
+            devices: Vec::new(),
+            attached: HashMap::new(),
+            sub_sessions: 0,
+            max_sub_sessions,
+            hasher: RandomState::new(),
+        }
+    }
+
     /// A key for a connection's own session.
     pub fn accept(&mut self, product_key: &str, device_name: &str) -> Key {
         let device = self.device(product_key, device_name);
@@ -39,11 +52,15 @@ impl Roster {
         if own == NOBODY || own == device || !self.keys.is_current(gateway) {
             return None;
         }
+        if self.sub_sessions >= self.max_sub_sessions {
+            return None;
+        }
         let attached = self.attached.entry(gateway).or_default();
         if attached.len() >= MAX_SUB_SESSIONS && !attached.contains_key(&device) {
             return None;
         }
         *attached.entry(device).or_default() += 1;
+        self.sub_sessions += 1;
         Some(self.take(NOBODY))
     }
 
@@ -51,7 +68,8 @@ impl Roster {
     pub fn end(&mut self, key: Key) {
         if self.keys.is_current(key) {
             self.devices[key.slot as usize] = NOBODY;
-            self.attached.remove(&key);
+            let attached = self.attached.remove(&key).unwrap_or_default();
+            self.sub_sessions -= attached.values().map(|&sessions| sessions as usize).sum::<usize>();
         }
     }
 
@@ -60,6 +78,7 @@ impl Roster {
         let device = self.device(product_key, device_name);
         let Some(attached) = self.attached.get_mut(&gateway) else { return };
         if let Entry::Occupied(mut sessions) = attached.entry(device) {
+            self.sub_sessions -= 1;
             *sessions.get_mut() -= 1;
             if *sessions.get() == 0 {
                 sessions.remove();

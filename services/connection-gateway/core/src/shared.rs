@@ -169,7 +169,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub fn new(waker: Waker) -> io::Result<Shared> {
+    pub fn new(waker: Waker, max_sub_sessions: usize) -> io::Result<Shared> {
         // SAFETY: eventfd takes no pointers; a non-negative result is a descriptor that nobody else owns.
         let event = unsafe {
             match libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) {
@@ -185,7 +185,7 @@ impl Shared {
             event,
             pending: Mutex::default(),
             policies: Mutex::default(),
-            roster: Mutex::default(),
+            roster: Mutex::new(Roster::new(max_sub_sessions)),
             counters: Counters::default(),
             running: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),

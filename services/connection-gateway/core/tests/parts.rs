@@ -195,7 +195,7 @@ fn sessions_share_a_window_and_end_alone() {
 
 #[test]
 fn the_roster_says_at_once_who_may_be_attached() {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(10_000);
     let gateway = roster.accept("pk", "gw");
     let other = roster.accept("pk", "other");
     assert_eq!(roster.attach(gateway, "pk", "gw"), None, "itself");
@@ -220,6 +220,21 @@ fn the_roster_says_at_once_who_may_be_attached() {
     assert_eq!((newer.slot, roster.attach(gateway, "pk", "sub")), (gateway.slot, None));
     assert!(roster.attach(newer, "pk", "gw").is_some());
     assert_eq!(roster.attach(Key { slot: 1 << 20, generation: 1 }, "pk", "sub"), None);
+}
+
+#[test]
+fn sub_sessions_of_all_connections_are_bounded() {
+    let mut roster = Roster::new(2);
+    let (first, second) = (roster.accept("pk", "a"), roster.accept("pk", "b"));
+    assert!(roster.attach(first, "pk", "1").is_some() && roster.attach(first, "pk", "1").is_some());
+    assert_eq!(roster.attach(second, "pk", "2"), None);
+    roster.detach(first, "pk", "1");
+    assert!(roster.attach(second, "pk", "2").is_some());
+    assert_eq!(roster.attach(second, "pk", "3"), None);
+    roster.end(first);
+    roster.detach(first, "pk", "1");
+    assert!(roster.attach(second, "pk", "3").is_some());
+    assert_eq!(roster.attach(second, "pk", "4"), None);
 }
 
 #[test]

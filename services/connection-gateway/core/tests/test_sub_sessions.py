@@ -285,6 +285,28 @@ def test_delayed_sub_session_pauses_the_connection(gateway: Gateway) -> None:
     assert device.pubacks(2) == [2, 3]
 
 
+def test_end_of_a_delayed_sub_session_ends_the_pause(gateway: Gateway) -> None:
+    gateway.core.set_product_policy("slow", 1, CLASSES, LIMITS._replace(bytes_per_second=1))
+    device, own = gateway.device()
+    (sub,) = gateway.attach(own, "sub", product_key="slow")
+    device.send(publish_packet("/slow/sub/user/update", b"x" * 9_000, 1, 1))
+    device.send(publish_packet("/slow/sub/user/update", b"", 1, 2) + publish_packet(UPDATE, b"", 1, 3))
+    gateway.counter("quota_delayed")
+    gateway.core.close([(sub, "logout")])
+    assert {message.handle for message in gateway.messages(2)} == {own, sub}
+    assert device.pubacks(3) == [1, 2, 3]
+    assert gateway.local()[0].category == "foreign"
+
+
+def test_sub_sessions_over_all_connections_are_bounded(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(max_sub_sessions=3)
+    (first, one), (_second, two) = gateway.device("one"), gateway.device("two")
+    assert [bool(handle) for handle in gateway.attach(one, "a", "b") + gateway.attach(two, "c", "d")] == [1, 1, 1, 0]
+    first.close()
+    ended(gateway, 3)
+    assert [bool(handle) for handle in gateway.attach(two, "d", "e", "f")] == [1, 1, 0]
+
+
 def test_new_policy_reaches_sub_sessions(gateway: Gateway) -> None:
     gateway.core.set_product_policy("sp", 1, CLASSES, LIMITS)
     device, own = gateway.device()

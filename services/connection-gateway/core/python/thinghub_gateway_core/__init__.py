@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     keep_alive_max_s: int
     max_out_buffer_bytes: int
     max_connections: int
+    max_sub_sessions: int
     delivery_timeout_ms: int
     max_inflight_down: int
     trace_every: int

@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     keep_alive_max_s: int  # 1200
     max_out_buffer_bytes: int  # 1 MiB a connection: a slower reader is closed
     max_connections: int  # 18000
+    max_sub_sessions: int  # 100000 over all connections: `attach` answers 0 above it
     delivery_timeout_ms: int  # 10000: QoS 1 downlink without PUBACK
     max_inflight_down: int  # 100 a connection, whichever of its sessions
     packet_timeout_ms: int  # 30000: a packet that began must end within this
@@ -266,9 +267,9 @@ class Core:
         over that connection; nothing is written to the peer.
 
         0 where `gateway` is not the handle of a connection's own live session, the device is the connection's own, its
-        product has no policy, or 2,000 other devices are attached there. A device attached already is replaced: the
-        older session ends with reason `replaced`. A handle always ends in `Closed` and `flushed`, also when its
-        connection went away in this very moment."""
+        product has no policy, 2,000 other devices are attached there, or max_sub_sessions over all connections. A
+        device attached already is replaced: the older session ends with reason `replaced`. A handle always ends in
+        `Closed` and `flushed`, also when its connection went away in this very moment."""
 
     def reject(self, refusals: list[tuple[int, int, str]]) -> None:
         """(conn, CONNACK return code, reason for the counters): sends CONNACK and closes."""
