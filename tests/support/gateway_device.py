@@ -56,8 +56,8 @@ class GatewayDevice:
     async def add(self, *subs: Identity) -> dict[str, Any]:
         return await self.ask(sys(self.identity, "thing/topo/add"), [proof(sub) for sub in subs])
 
-    async def login(self, sub: Identity, **members: object) -> dict[str, Any]:
-        return await self.ask(self.session("login"), {**proof(sub), **members})
+    async def login(self, sub: Identity, deadline: float = 10.0) -> dict[str, Any]:
+        return await self.ask(self.session("login"), proof(sub), deadline)
 
     async def batch_login(self, *subs: Identity) -> dict[str, Any]:
         params = {"signMethod": "hmacSha256", "deviceList": [proof(sub) for sub in subs]}

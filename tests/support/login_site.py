@@ -113,7 +113,7 @@ class Others:
 class Site:
     """One gateway process without its sockets."""
 
-    def __init__(self, redis: Redis, name: str = "inc-a", limit: int = 0, most: int = 1500) -> None:
+    def __init__(self, redis: Redis, name: str = "inc-a", limit: int = 0, most: int = 1500, pace: int = 0) -> None:
         self.plane, self.others, self.table = Plane(), Others(), SessionTable()
         self.claims = Interrupted(redis, name, f"{name}:1")
         self.closing = Closing(self.plane, self.claims, self.table, self.others, lambda: 1)
@@ -140,7 +140,7 @@ class Site:
         self.refusals, self.seconds = Refusals(), 1.0
         self.pushes = Pushes(self.plane, 100_000)
         self.sub_devices = SubDevices(
-            self.logins, self.table, self.closing, self.pushes, self.refusals, attempts, _counted
+            self.logins, self.table, self.closing, self.pushes, self.refusals, attempts, pace, _counted
         )
         self.notices = Notices(self.table, self.pushes, lambda: 77, lambda: self.seconds, _counted)
 

@@ -244,7 +244,14 @@ class Gateway:
             count,
         )
         self.sub_devices = SubDevices(
-            self.logins, self.table, self.closing, self.pushes, self.refusals, self.attempts, count
+            self.logins,
+            self.table,
+            self.closing,
+            self.pushes,
+            self.refusals,
+            self.attempts,
+            settings.sub_devices_per_second,
+            count,
         )
         self.inspection = Inspection(self.connections, self.table)
         self.notices = Notices(self.table, self.pushes, next_id, time.monotonic, count)

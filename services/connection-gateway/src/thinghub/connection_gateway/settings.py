@@ -30,6 +30,9 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
         30000, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: no limit"
     )
     max_sub_devices: int = Field(1500, ge=0, le=2000, description="sub-devices online behind one gateway device")
+    sub_devices_per_second: int = Field(
+        200, ge=0, description="log-ins and log-outs done for one gateway device; 0: no limit"
+    )
     policy_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of policy versions")
 
     max_connections: int = Field(18000, ge=1)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from thinghub.common.redis import open_redis
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.sessions import Session
 from thinghub.connection_gateway.service.notices import FOREIGN_PER_SECOND, Foreign
-from thinghub.connection_gateway.service.sub_devices import MAX_WAITING_HERE, SessionMessage
+from thinghub.connection_gateway.service.sub_devices import MAX_PAYLOAD, MAX_WAITING_HERE, SessionMessage
 
 Reply = dict[str, object]
 
@@ -88,6 +89,29 @@ async def test_a_gateway_that_waits_does_not_hold_the_others_up(site: Site) -> N
     assert site.plane.pushed[0].handle == second.handle
     slow.set()
     assert codes(await replied(site, 2)) == [200, 200]
+
+
+async def test_one_connection_is_served_at_its_pace(redis_url: str, prefix: str) -> None:
+    redis = await open_redis(redis_url, prefix)
+    site = Site(redis, pace=100)
+    running = asyncio.create_task(site.sub_devices.run())
+    gateway = site.gateway()
+    began = asyncio.get_running_loop().time()
+    for batch in range(4):
+        site.sub_devices.submit([asked(gateway, "batch_login", *(f"s{batch}-{number}" for number in range(50)))])
+    assert codes(await replied(site, 4)) == [200] * 4
+    # A hundred, a rest of a second, the other hundred.
+    assert asyncio.get_running_loop().time() - began >= 0.9
+    assert site.others.asked == 2
+    running.cancel()
+    await redis.close()
+
+
+async def test_a_body_longer_than_any_log_in_is_not_read(site: Site) -> None:
+    gateway = site.gateway()
+    long = asked(gateway, "login", "sub")
+    site.sub_devices.submit([replace(long, payload=long.payload[:-1] + b" " * MAX_PAYLOAD + b"}")])
+    assert codes(replies(site)) == [460]
 
 
 async def test_a_connection_that_asks_for_too_much_is_told_so_and_others_are_served(site: Site) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.device import Device
 from tests.support.gateway_device import GatewayDevice, name, proof, sys
-from tests.support.gateways import Hub, RunningGateway, Taps, device_id, eventually
+from tests.support.gateways import Hub, RunningGateway, Taps, device_id, eventually, hub, tapped
 from tests.support.identity import Identity
+from tests.support.servers import RedisServer
 from thinghub.common.redis import cmd, open_redis
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 from thinghubpb.registry.v1 import registry_pb2
@@ -360,6 +361,34 @@ async def test_room_behind_a_gateway_and_the_rate_of_a_device_are_bounded(platfo
 async def test_a_registry_that_is_away_is_answered_500(site: Site) -> None:
     await site.platform.stop_service("device-registry")
     assert (await site.device.login(site.subs[0]))["code"] == 500
+
+
+async def test_sub_devices_outlive_redis(
+    redis_url: str, private_redis: RedisServer, postgres_dsn: str, prefix: str
+) -> None:
+    """The bus on one Redis, sessions on another that is paused."""
+    async with hub(private_redis.url, postgres_dsn, prefix, bus_url=f"streams+{redis_url}") as platform:
+        gateway = await platform.gateway()
+        async with tapped(platform.bus) as taps:
+            site = await Site(platform, gateway).prepare()
+            sub, other, away = site.subs
+            assert (await site.device.batch_login(sub, other))["code"] == 200
+            private_redis.pause()
+            try:
+                assert (await site.device.login(away, deadline=20))["code"] == 500
+                site.device.device.publish(sub.topic("update"), b"without redis")
+                assert (await taps.custom_many(sub, 1))[0].payload == b"without redis"
+                topic = sys(sub, "thing/service/property/set")
+                message = pb.Downlink(device=device_id(sub), topic=topic, payload=b"{}", qos=1)
+                answer = await gateway.rpc.Deliver(pb.DeliverRequest(messages=[message], wait_ms=3000))
+                assert answer.deliveries[0].outcome == pb.OUTCOME_DELIVERED
+                assert (await site.device.logout(other))["code"] == 200
+            finally:
+                private_redis.resume()
+            await taps.status(other, "online", "offline")
+            await asyncio.wait_for(gateway.runtime.health.wait_ready(), 15)
+            assert (await site.device.login(away))["code"] == 200
+            await taps.status(sub, "online")
 
 
 async def test_many_sub_devices_come_and_go_over_one_connection(platform: Hub) -> None:

@@ -4,14 +4,15 @@
                                                                                ──> replies on the topic + `_reply`
 
 What one connection asks is done in its order; connections do not wait for each other. A turn takes what waits of all
-free connections, so that a thousand gateways that return cost few calls. Bounded by sub-devices that wait, for all and
-for each connection: beyond that the answer is 429 at once. What waits behind a connection that closed is forgotten.
+free connections, so that a thousand gateways that return cost few calls; one connection is served at the contract's
+pace and rests after each turn. Bounded by sub-devices that wait, for all and for each connection: beyond that the
+answer is 429 at once. What waits behind a connection that closed is forgotten.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from thinghub.connection_gateway.domain.device import Device
@@ -39,6 +40,8 @@ BATCH = 512
 WORKERS = 4
 MAX_WAITING = 20_000
 MAX_WAITING_HERE = 2_000
+# More than a batch with the longest members; what is longer is not read.
+MAX_PAYLOAD = 64 * 1024
 
 log = logging.getLogger("thinghub.connection_gateway.sub_devices")
 
@@ -73,6 +76,8 @@ class _Asked:
 
 
 class SubDevices:
+    """`per_second`: sub-devices of one connection; 0: no pace."""
+
     def __init__(
         self,
         logins: Logins,
@@ -81,6 +86,7 @@ class SubDevices:
         pushes: Pushes,
         refusals: Refusals,
         attempts: Attempts,
+        per_second: int,
         count: Count,
     ) -> None:
         self._logins = logins
@@ -89,9 +95,11 @@ class SubDevices:
         self._pushes = pushes
         self._refusals = refusals
         self._attempts = attempts
+        self._per_second = per_second
         self._count = count
         self._queues: dict[int, deque[_Asked]] = {}
-        # Connections with something to do that no worker is doing; the others of `_queues` are in a worker's hands.
+        # Connections with something to do that no worker is doing; the others of `_queues` are in a worker's hands, or
+        # rest.
         self._free: deque[int] = deque()
         self._waiting = 0
         self._wake = asyncio.Semaphore(0)
@@ -115,7 +123,7 @@ class SubDevices:
         for handle in handles:
             waiting = self._queues.get(handle)
             if waiting:
-                self._waiting -= sum(len(asked.named) for asked in waiting)
+                self._waiting -= _size(waiting)
                 waiting.clear()
 
     def stop(self) -> None:
@@ -134,8 +142,7 @@ class SubDevices:
     def _not_now(self, asked: _Asked) -> str:
         if self._stopping:
             return "stopping"
-        here = sum(len(one.named) for one in self._queues.get(asked.gateway.handle, ()))
-        many = len(asked.named)
+        here, many = _size(self._queues.get(asked.gateway.handle, ())), len(asked.named)
         return "overloaded" if self._waiting + many > MAX_WAITING or here + many > MAX_WAITING_HERE else ""
 
     def _refuse(self, asked: _Asked, why: str) -> None:
@@ -170,23 +177,29 @@ class SubDevices:
         room = BATCH
         while self._free and room > 0:
             handle = self._free.popleft()
-            queue, part, seen = self._queues[handle], [], set[Device]()
-            while queue and room > 0 and seen.isdisjoint(queue[0].devices):
-                asked = queue.popleft()
-                seen.update(asked.devices)
-                part.append(asked)
-                room -= len(asked.named)
-                self._waiting -= len(asked.named)
-            turn[handle] = part
+            turn[handle] = part = self._part(self._queues[handle], min(room, self._per_second or room))
+            room -= _size(part)
         return turn
 
-    def _give_back(self, turn: Iterable[int]) -> None:
-        for handle in turn:
-            if self._queues[handle]:
-                self._free.append(handle)
-                self._wake.release()
-            else:
-                del self._queues[handle]
+    def _part(self, queue: deque[_Asked], room: int) -> list[_Asked]:
+        part, seen = [], set[Device]()
+        while queue and len(seen) < room and seen.isdisjoint(queue[0].devices):
+            part.append(queue.popleft())
+            seen.update(part[-1].devices)
+        self._waiting -= len(seen)
+        return part
+
+    def _give_back(self, turn: Mapping[int, Sequence[_Asked]]) -> None:
+        loop = asyncio.get_running_loop()
+        for handle, part in turn.items():
+            loop.call_later(_size(part) / self._per_second if self._per_second else 0, self._rested, handle)
+
+    def _rested(self, handle: int) -> None:
+        if self._queues[handle]:
+            self._free.append(handle)
+            self._wake.release()
+        else:
+            del self._queues[handle]
 
     async def _do(self, turn: Sequence[_Asked]) -> None:
         ins, outs = [one for one in turn if one.step.is_login], [one for one in turn if not one.step.is_login]
@@ -241,7 +254,7 @@ def _understood(gateway: Session, message: SessionMessage) -> tuple[_Asked, str]
     """What is asked, and why it cannot be done, or ""."""
     step = Step(message.topic.rpartition("/")[2])
     try:
-        request = parse_request(message.payload)
+        request = parse_request(message.payload[:MAX_PAYLOAD])
     except AlinkError:
         return _Asked(gateway, step, message.topic, message.qos, Request(""), []), "malformed"
     limit = MAX_BATCH if step.is_batch else 1
@@ -259,6 +272,11 @@ def _unfit(gateway: Session, named: Sequence[SubDeviceProof] | Sequence[SubDevic
     if gateway.parent is not None:
         return "not_a_gateway"
     return "duplicate" if len({(one.product_key, one.device_name) for one in named}) < len(named) else ""
+
+
+def _size(asked: Iterable[_Asked]) -> int:
+    """In sub-devices."""
+    return sum(len(one.named) for one in asked)
 
 
 def _push(asked: _Asked, payload: bytes) -> Push:
