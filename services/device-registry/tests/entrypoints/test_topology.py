@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.support.gateway_calls import GatewayCalls
 from tests.support.identity import Identity
 from tests.support.registry_service import Registry, StartRegistry, ref
+from tests.support.servers import PostgresServer, RedisServer
 from thinghub.common.bus.port import Bus
 from thinghub.common.errors import RemoteFault
 from thinghub.common.rpc import channel
@@ -329,3 +331,31 @@ async def test_two_gateways_that_add_the_same_devices_leave_each_behind_one(topo
     assert [one["code"] for one in await topology.replies(10)] == [200] * 10
     owned = zip(await topology.held(topology.gateway), await topology.held(topology.other), strict=True)
     assert all(sorted(pair) == [False, True] for pair in owned)
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_without_postgresql_known_sub_devices_are_known_from_redis(
+    start_registry: StartRegistry, bus: Bus, gateway: GatewayCalls, private_postgres: PostgresServer, how: str
+) -> None:
+    registry = await start_registry(postgres_dsn=private_postgres.dsn)
+    topology = await Topology(registry, bus, gateway).prepare()
+    first, second, third = topology.subs
+    await topology.ask(topology.gateway, "topo/add", [proof(first), proof(second)], 1)
+    await topology.ask(topology.gateway, "topo/delete", [name(second)], 2)
+    getattr(private_postgres, how)()
+    began = time.monotonic()
+    assert await topology.held(topology.gateway, [first, second]) == [True, False]
+    assert await topology.held(topology.other, [first]) == [False]
+    with pytest.raises(RemoteFault) as refused:
+        await topology.held(topology.gateway, [first, third])
+    assert refused.value.kind == "Unavailable"
+    assert time.monotonic() - began < 4
+
+
+async def test_without_redis_topology_works(
+    start_registry: StartRegistry, bus: Bus, gateway: GatewayCalls, private_redis: RedisServer
+) -> None:
+    topology = await Topology(await start_registry(redis_url=private_redis.url), bus, gateway).prepare()
+    private_redis.kill()
+    answer = await topology.ask(topology.gateway, "topo/add", [proof(topology.subs[0])], 1)
+    assert (answer["code"], await topology.held(topology.gateway)) == (200, [True, False, False])

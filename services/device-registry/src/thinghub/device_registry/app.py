@@ -42,6 +42,7 @@ from thinghub.device_registry.adapters.postgres_store import PostgresStore
 from thinghub.device_registry.adapters.postgres_tags import PostgresTags
 from thinghub.device_registry.adapters.postgres_thing_models import PostgresThingModels
 from thinghub.device_registry.adapters.postgres_topology import PostgresNotices, PostgresTopology
+from thinghub.device_registry.adapters.redis_bindings import RedisBindings
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
 from thinghub.device_registry.entrypoints.consumer import consume
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
@@ -53,6 +54,7 @@ from thinghub.device_registry.entrypoints.thing_models_rpc import ThingModelRpc
 from thinghub.device_registry.entrypoints.topology import TopologyConsumer
 from thinghub.device_registry.entrypoints.topology_rpc import TopologyRpc
 from thinghub.device_registry.service.applications import Applications
+from thinghub.device_registry.service.bindings import Bindings
 from thinghub.device_registry.service.devices import Devices
 from thinghub.device_registry.service.instances import Instances
 from thinghub.device_registry.service.making import Maker
@@ -90,7 +92,8 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     tags = Tags(store, PostgresTags(postgres), replies, runtime.log)
     topology = PostgresTopology(postgres, notices.wake)
     limit = settings.sub_devices_per_gateway
-    reports = TopologyReports(topology, AuthProofs(auth), notices, replies, limit, clock_ms, runtime.log)
+    bindings = Bindings(topology, RedisBindings(redis), runtime.log)
+    reports = TopologyReports(topology, bindings, AuthProofs(auth), notices, replies, limit, clock_ms, runtime.log)
     products = Products(store, credentials, clock_ms, settings.products_per_instance)
     models = ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms)
     handlers: dict[str, Handler] = {
@@ -103,7 +106,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
     registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
-    sub_devices = SubDevices(store, topology, replies, clock_ms)
+    sub_devices = SubDevices(store, topology, bindings, replies, clock_ms)
     rpc = RegistryRpc(
         Instances(store, clock_ms),
         products,

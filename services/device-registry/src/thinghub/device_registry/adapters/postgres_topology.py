@@ -8,11 +8,13 @@ import asyncpg
 from thinghub.common.migrations import Connection
 from thinghub.common.postgres import Postgres
 from thinghub.device_registry.adapters import rows
-from thinghub.device_registry.adapters.postgres import UNIT_S, connected
+from thinghub.device_registry.adapters.postgres import UNIT_S, connected, within
 from thinghub.device_registry.domain.devices import Device, DeviceId
 from thinghub.device_registry.domain.paging import Page
-from thinghub.device_registry.domain.topology import ChangeStatus, Gateway, Notice, SubDevice
+from thinghub.device_registry.domain.topology import Binding, ChangeStatus, Gateway, Notice, SubDevice
 from thinghub.device_registry.ports.topology import TopologyUnit
+
+BINDINGS_S = 0.5  # a sub-device that logs in waits for it, and the copies are still to be asked
 
 _NAMED = "unnest($1::text[], $2::text[]) AS n (pk, dn)"
 _DEVICES = f"{_NAMED} JOIN device d ON d.product_key = n.pk AND d.device_name = n.dn"
@@ -41,7 +43,7 @@ LEFT JOIN topology t ON t.product_key = n.pk AND t.device_name = n.dn
 """
 _BIND = """
 INSERT INTO topology (product_key, device_name, gateway_key, gateway_name, created_ms)
-SELECT n.pk, n.dn, n.gpk, n.gdn, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (pk, dn, gpk, gdn)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
 ON CONFLICT (product_key, device_name) DO UPDATE SET
     gateway_key = excluded.gateway_key, gateway_name = excluded.gateway_name, created_ms = excluded.created_ms
 """
@@ -60,8 +62,8 @@ SELECT n.pk, n.dn, t.product_key, t.device_name FROM {_DEVICES}
 LEFT JOIN topology t ON t.gateway_key = n.pk AND t.gateway_name = n.dn
 ORDER BY t.product_key, t.device_name
 """
-_GATEWAYS_OF = f"""
-SELECT t.product_key, t.device_name, t.gateway_key, t.gateway_name FROM {_NAMED}
+_BINDINGS = f"""
+SELECT t.product_key, t.device_name, t.gateway_key, t.gateway_name, t.created_ms FROM {_NAMED}
 JOIN topology t ON t.product_key = n.pk AND t.device_name = n.dn
 """
 _PAGE = f"""
@@ -99,10 +101,15 @@ class PostgresTopology:
                 subs.append(_device(row))
         return held
 
-    async def gateways_of(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceId]:
+    async def bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
+        return await within(BINDINGS_S, self._bindings(devices))
+
+    async def _bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
         async with connected(self._postgres) as connection:
-            found = await connection.fetch(_GATEWAYS_OF, *_names(devices))
-        return {_device(row): DeviceId(row["gateway_key"], row["gateway_name"]) for row in found}
+            found = await connection.fetch(_BINDINGS, *_names(devices))
+        return {
+            _device(row): Binding(DeviceId(row["gateway_key"], row["gateway_name"]), row["created_ms"]) for row in found
+        }
 
     async def page(self, gateway: DeviceId, page: Page) -> tuple[Sequence[Device], int]:
         name = gateway.product_key, gateway.device_name
@@ -123,14 +130,14 @@ class PostgresTopologyUnit:
         self.subs = subs
         self.left = False
 
-    async def bind(self, gateways: Mapping[DeviceId, DeviceId | None], at_ms: int) -> None:
-        bound = [(one, gateway) for one, gateway in gateways.items() if gateway is not None]
-        free = [one for one, gateway in gateways.items() if gateway is None]
+    async def bind(self, bindings: Mapping[DeviceId, Binding]) -> None:
+        bound = [(one, to.gateway, to.since_ms) for one, to in bindings.items() if to.gateway is not None]
+        free = [one for one, to in bindings.items() if to.gateway is None]
         if free:
             await self._connection.execute(_RELEASE, *_names(free))
         if bound:
-            subs, targets = [one for one, _ in bound], [gateway for _, gateway in bound]
-            await self._connection.execute(_BIND, *_names(subs), *_names(targets), at_ms)
+            subs, gateways, since = zip(*bound, strict=True)
+            await self._connection.execute(_BIND, *_names(subs), *_names(gateways), list(since))
 
     async def mark(self, gateways: Sequence[Gateway]) -> None:
         if gateways:

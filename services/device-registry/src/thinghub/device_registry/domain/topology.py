@@ -61,6 +61,14 @@ class SubDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """The gateway that a device stands behind, None for nobody, and since when, epoch milliseconds."""
+
+    gateway: DeviceId | None
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TopologyChange:
     """What one message of a gateway asks for: devices to add, with a proof each, or to remove."""
 
@@ -126,9 +134,13 @@ class Topology:
         self.notices: list[Notice] = []
 
     @property
-    def changed(self) -> Mapping[DeviceId, DeviceId | None]:
-        """The gateways that devices stand behind now, of those whose gateway is another one than before."""
-        return {device: sub.gateway for device, sub in self.subs.items() if sub.gateway != self._before[device].gateway}
+    def changed(self) -> Mapping[DeviceId, Binding]:
+        """Of the devices whose gateway is another one than before."""
+        return {
+            device: Binding(sub.gateway, self._at_ms)
+            for device, sub in self.subs.items()
+            if sub.gateway != self._before[device].gateway
+        }
 
     def apply(self, change: TopologyChange, proofs: Proofs) -> Verdict:
         """What the message is answered. One that comes again changes nothing and is judged anew."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from thinghub.device_protocol.sub_devices import SubDeviceProof
 from thinghub.device_registry.domain.devices import Device, DeviceId
 from thinghub.device_registry.domain.paging import Page
-from thinghub.device_registry.domain.topology import Gateway, Notice, Proven, SubDevice
+from thinghub.device_registry.domain.topology import Binding, Gateway, Notice, Proven, SubDevice
 
 
 class TopologyUnit(Protocol):
@@ -21,8 +21,7 @@ class TopologyUnit(Protocol):
     def subs(self) -> Mapping[DeviceId, SubDevice]:
         """Of those that exist."""
 
-    async def bind(self, gateways: Mapping[DeviceId, DeviceId | None], at_ms: int) -> None:
-        """The gateway that each of these devices stands behind, None for nobody."""
+    async def bind(self, bindings: Mapping[DeviceId, Binding]) -> None: ...
 
     async def mark(self, gateways: Sequence[Gateway]) -> None:
         """Notes how far their messages were done."""
@@ -41,8 +40,8 @@ class TopologyStore(Protocol):
     async def held_by(self, gateways: Sequence[DeviceId]) -> Mapping[DeviceId, Sequence[DeviceId]]:
         """In the order of their names. Gateways that do not exist are left out."""
 
-    async def gateways_of(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceId]:
-        """Of those that stand behind one."""
+    async def bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
+        """Of those that stand behind a gateway; soon, because a log-in waits for it."""
 
     async def page(self, gateway: DeviceId, page: Page) -> tuple[Sequence[Device], int]:
         """Its sub-devices in the order of their names, and how many there are."""
@@ -53,6 +52,16 @@ class NoticeStore(Protocol):
 
     def taking(self, limit: int) -> AbstractAsyncContextManager[Sequence[Notice]]:
         """The oldest, removed when the block ends well. Empty when there are none, or another process has them."""
+
+
+class BindingCache(Protocol):
+    """Copies of bindings that outlive an absence of the store."""
+
+    async def get(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
+        """What it has and can say at once; never raises for being away."""
+
+    async def put(self, bindings: Mapping[DeviceId, Binding]) -> None:
+        """One never replaces a later one. Raises StoreUnavailable."""
 
 
 class Proofs(Protocol):

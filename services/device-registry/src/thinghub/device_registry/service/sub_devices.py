@@ -10,6 +10,7 @@ from thinghub.device_registry.errors import DeviceNotFound, RequestInvalid, Topo
 from thinghub.device_registry.ports.store import Store
 from thinghub.device_registry.ports.tags import Replies, Reply
 from thinghub.device_registry.ports.topology import TopologyStore
+from thinghub.device_registry.service.bindings import Bindings
 
 MAX_DEVICES = 2000
 MAX_NAMED = 100
@@ -19,8 +20,16 @@ _NOTIFY = "thing.topo.add.notify"
 class SubDevices:
     """`clock_ms` gives epoch milliseconds."""
 
-    def __init__(self, store: Store, topology: TopologyStore, replies: Replies, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        topology: TopologyStore,
+        bindings: Bindings,
+        replies: Replies,
+        clock_ms: Callable[[], int],
+    ) -> None:
         self._store = store
+        self._bindings = bindings
         self._topology = topology
         self._replies = replies
         self._clock_ms = clock_ms
@@ -29,8 +38,8 @@ class SubDevices:
         """Whether each is a sub-device of that gateway, in order."""
         if len(devices) > MAX_DEVICES:
             raise RequestInvalid(f"a batch has at most {MAX_DEVICES} devices")
-        found = await self._topology.gateways_of(devices) if devices else {}
-        return [found.get(device) == gateway for device in devices]
+        found = await self._bindings.of(devices)
+        return [device in found and found[device].gateway == gateway for device in devices]
 
     async def page(self, instance_id: str, gateway: DeviceRef, number: int, size: int) -> tuple[Sequence[Device], int]:
         """In the order of names, and how many there are. A device that is no gateway has none. Raises
@@ -41,10 +50,10 @@ class SubDevices:
     async def gateway_of(self, instance_id: str, ref: DeviceRef) -> Device:
         """Raises DeviceNotFound, TopologyNotFound."""
         device = await self._device(instance_id, ref)
-        gateway = (await self._topology.gateways_of([device.id])).get(device.id)
-        if gateway is None:
+        binding = (await self._bindings.of([device.id])).get(device.id)
+        if binding is None or binding.gateway is None:
             raise TopologyNotFound("the device stands behind no gateway")
-        return await self._device(instance_id, DeviceRef(device=gateway))
+        return await self._device(instance_id, DeviceRef(device=binding.gateway))
 
     async def remove(self, instance_id: str, refs: Sequence[DeviceRef]) -> None:
         """All or none. Raises DeviceNotFound, TopologyNotFound."""
@@ -59,8 +68,9 @@ class SubDevices:
                 if sub is None or sub.gateway is None:
                     raise TopologyNotFound("the device stands behind no gateway")
                 topology.bind(device, None, ChangeStatus.DELETE)
-            await unit.bind(topology.changed, now)
+            await unit.bind(topology.changed)
             await unit.leave(topology.notices)
+        await self._bindings.remember(topology.changed)
 
     async def notify_add(
         self, instance_id: str, gateway: DeviceRef, devices: Sequence[DeviceId], message_id: int

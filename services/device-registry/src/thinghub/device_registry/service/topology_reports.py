@@ -20,6 +20,7 @@ from thinghub.device_registry.domain.devices import DeviceId
 from thinghub.device_registry.domain.topology import Proven, Topology, TopologyChange
 from thinghub.device_registry.ports.tags import Replies, Reply
 from thinghub.device_registry.ports.topology import Proofs, TopologyStore
+from thinghub.device_registry.service.bindings import Bindings
 from thinghub.device_registry.service.notices import Notices
 
 GET_WEIGHT = 100  # a list is read at once, and may have some thousand devices
@@ -67,6 +68,7 @@ class TopologyReports:
     def __init__(
         self,
         store: TopologyStore,
+        bindings: Bindings,
         proofs: Proofs,
         notices: Notices,
         replies: Replies,
@@ -75,6 +77,7 @@ class TopologyReports:
         log: logging.Logger,
     ) -> None:
         self._store = store
+        self._bindings = bindings
         self._proofs = proofs
         self._notices = notices
         self._replies = replies
@@ -100,9 +103,10 @@ class TopologyReports:
         async with self._store.holding(gateways, subs) as unit:
             topology = Topology(unit.gateways, unit.subs, self._limit, now)
             verdicts = {id(change): topology.apply(change, proven) for change in changes}
-            await unit.bind(topology.changed, now)
+            await unit.bind(topology.changed)
             await unit.mark([one for device, one in topology.gateways.items() if one != unit.gateways[device]])
             await unit.leave(topology.notices)
+        await self._bindings.remember(topology.changed)
         if topology.notices:
             await self._tell()
         return verdicts
