@@ -30,6 +30,7 @@ from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import ThingObservation
 from thinghub.shadow.service.thing_relays import Relations, Relays
 from thinghub.shadow.service.things import Arrived, Things
+from thinghub.shadow.service.unreached_calls import UnreachedCalls
 
 NOW_MS = 1_700_000_000_000
 GATEWAY, SUB, OTHER_SUB = Device("gwpk", "gateway"), Device("subpk", "sub1"), Device("subpk", "sub2")
@@ -117,6 +118,10 @@ class Kept:
         self.sent += messages
         return Counter({self.outcome: len(messages)})
 
+    async def outcomes(self, messages: Sequence[Sending]) -> Sequence[str]:
+        await self.send(messages)
+        return [self.outcome] * len(messages)
+
     async def request(self, device: Device, topic: str, payload: bytes, timeout_ms: int) -> Exchange:
         self.requested.append((device, topic, payload))
         await self.answers.wait()
@@ -160,8 +165,9 @@ class ThingBench:
             observation,
         )  # fmt: skip
         self.thing_calls = ThingCalls(
-            models, self.properties, self.calls, self.kept, self.kept, lambda: self.now_ms, max_waiting=2
-        )
+            models, self.properties, self.calls, self.kept, self.kept, UnreachedCalls(iot_ids, self.kept), observation,
+            lambda: self.now_ms, max_waiting=2,
+        )  # fmt: skip
         self.desired = DesiredProperties(
             models, RedisDesired(redis), self.properties, self.kept, observation, lambda: self.now_ms
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from tests.integration.flows.steps import Sink, connected, eventually, new_device, running_rule
+from tests.integration.flows.steps import Sink, connected, eventually, new_device, running_rule, until_status
 from tests.integration.flows.things import heard
 from tests.support.device import Device, Inbound
 from tests.support.identity import Identity
@@ -145,16 +145,26 @@ async def an_asynchronous_service_is_called_answered_recorded_and_told_to_rules(
         only = await calls(api, identity, Identifier="set")
         assert [json.loads(one["InputData"]) for one in only["List"]["ServiceInfo"]] == [{"Temp": 5}]
 
-        async def stored() -> list[dict[str, Any]]:
-            rows = await sink.rows()
-            return rows if len(rows) == 3 else []
-
-        told = {row["asked"]: (row["request"], row["code"], row["res"]) for row in await eventually(stored)}
+        told = await told_to_rules(sink, 3)
         assert told == {
             topic: (int(sent["Data"]["MessageId"]), 200, 7),
             module: (int(spun["Data"]["MessageId"]), 5001, None),
             setting: (int(was_set["Data"]["MessageId"]), 200, None),
         }
+    await until_status(api, identity, "OFFLINE")
+    lost = await api.ok("SetDeviceProperty", **named(identity), Items='{"Temp":6}')
+    assert (int(lost["Data"]["MessageId"]), 9201, None) in (await told_to_rules(sink, 4)).values()
+
+
+async def told_to_rules(sink: Sink, count: int) -> dict[str, tuple[object, ...]]:
+    """The newest downlink reply by its topic, once there are so many."""
+
+    async def stored() -> list[dict[str, Any]]:
+        rows = await sink.rows()
+        return rows if len(rows) == count else []
+
+    rows = sorted(await eventually(stored), key=lambda row: int(row["request"]))
+    return {row["asked"]: (row["request"], row["code"], row["res"]) for row in rows}
 
 
 async def a_synchronous_service_is_waited_for_on_both_topics(platform: Platform) -> None:

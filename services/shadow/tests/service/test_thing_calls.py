@@ -47,6 +47,33 @@ async def test_a_call_is_on_record_before_it_is_sent(things: ThingBench) -> None
     assert await things.thing_calls.invoke(SUB, "reboot", "{}", 1) == (3, "")
 
 
+async def test_that_a_device_is_away_is_told_like_an_answer(things: ThingBench) -> None:
+    things.kept.outcome = "offline"
+    assert await things.thing_calls.tell([SUB, OTHER_SUB], "reboot", "{}", 1) == [1, 1]
+    ids = {one.id for one in things.kept.data}
+    assert len(ids) == 2
+    assert things.kept.told()["/subpk/sub2/thing/downlink/reply/message"] == [
+        {
+            "gmtCreate": NOW_MS, "iotId": "iot-sub2", "productKey": "subpk", "deviceName": "sub2", "requestId": 1,
+            "code": 9201, "message": "the device is offline", "topic": "/sys/subpk/sub2/thing/service/reboot",
+            "data": {},
+        }
+    ]  # fmt: skip
+    assert await recorded(things) == [(1, "reboot", None)]
+    for outcome in ("delivered", "sent", "queued", "no_subscriber"):
+        things.kept.outcome = outcome
+        await things.thing_calls.set([SUB], '{"Temp":1}', 1)
+    assert things.kept.told() == {}
+
+
+async def test_that_it_cannot_be_told_does_not_fail_the_call(
+    things: ThingBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things.kept.outcome = "offline"
+    monkeypatch.setattr(things.kept, "publish", refusing)
+    assert await things.thing_calls.invoke(SUB, "reboot", "{}", 1) == (1, "")
+
+
 async def test_many_devices_have_each_its_own_id(things: ThingBench) -> None:
     await things.thing_calls.set([OTHER_SUB], '{"Temp":1}', 1)
     assert await things.thing_calls.tell([SUB, OTHER_SUB], "reboot", "{}", 0) == [1, 2]

@@ -64,6 +64,7 @@ from thinghub.shadow.service.thing_observation import ThingObservation
 from thinghub.shadow.service.thing_relays import Relations, Relays
 from thinghub.shadow.service.thing_reports import ThingReports
 from thinghub.shadow.service.things import Things
+from thinghub.shadow.service.unreached_calls import UnreachedCalls
 from thinghub.shadow.settings import Settings
 from thinghubpb.shadow.v1 import (
     desired_pb2_grpc,
@@ -109,12 +110,11 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         properties = RedisProperties(redis, settings.redis_replicas)
         history = PostgresHistory(postgres, settings.history_days, now_ms)
         senders = GatewaySenders(gateway)
-        recorded = PostgresCalls(history)
+        recorded, thing_data = PostgresCalls(history), BusThingData(bus)
         relays = Relays(Relations(RegistryTopology(registry_channel), time.monotonic))
         relayed = RedisRelayed(redis, settings.redis_replicas)
         things = Things(
-            models, iot_ids, relays, properties, relayed, history, recorded, BusThingData(bus), senders,
-            thing_observation,
+            models, iot_ids, relays, properties, relayed, history, recorded, thing_data, senders, thing_observation
         )  # fmt: skip
         desired = DesiredProperties(
             models, RedisDesired(redis, settings.redis_replicas), properties, senders, thing_observation, now_ms
@@ -123,7 +123,8 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         retention = PostgresRetention(history, settings.history_days, now_ms)
         histories = ThingHistories(PostgresPropertyHistories(history), retention, settings.history_days)
         history_servicer = HistoryServicer(histories)
-        thing_calls = ThingCalls(models, properties, recorded, senders, GatewayRequests(gateway), now_ms)
+        requests, unreached = GatewayRequests(gateway), UnreachedCalls(iot_ids, thing_data)
+        thing_calls = ThingCalls(models, properties, recorded, senders, requests, unreached, thing_observation, now_ms)
         thing_servicer = ThingServicer(ThingReports(models, properties, history), thing_calls)
         call_servicer = ThingCallServicer(thing_calls)
 

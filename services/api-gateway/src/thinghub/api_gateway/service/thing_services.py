@@ -139,7 +139,7 @@ OPERATIONS = (
         "confirmed: a device that is away or silent is iot.messagebroker.OFFLINE, TIMEOUT or HALFCONN as with RRpc, an "
         "answer with a code other than 200 iot.messagebroker.RrpcFailed with that code in the message. Of an "
         "asynchronous service the answer is the message thing/downlink/reply/message; a device that is away without a "
-        "persistent session never gets the call. MessageId is the id in the message.",
+        "persistent session never gets the call, and the message says 9201. MessageId is the id in the message.",
         codes=_INVOKE_CODES,
     ),
     Operation(

@@ -192,7 +192,8 @@ OPERATIONS = (
     Operation(
         "SetDeviceProperty", _GROUP, Role.OPERATOR, True, SetDevicePropertyRequest, SetDevicePropertyResponse,
         set_device_property, Rest("POST", f"{_DEVICE}/properties"), "Asks a device to set properties.",
-        note="Asynchronous: the device's answer is the message thing/downlink/reply/message. MessageId is the id in "
-        "the message, a decimal that rises with each command to the device.",
+        note="Asynchronous: the device's answer is the message thing/downlink/reply/message, with code 9201 when the "
+        "device is away and has no persistent session. MessageId is the id in the message, a decimal that rises with "
+        "each command to the device.",
     ),
 )  # fmt: skip

@@ -14,17 +14,20 @@ _OUTCOMES = {value: name.removeprefix("OUTCOME_").lower() for name, value in gat
 
 
 class GatewaySenders:
-    """Implements `Senders`."""
+    """Implements `Senders` and `Commands`."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
 
     async def send(self, messages: Sequence[Sending]) -> Mapping[str, int]:
-        outcomes: Counter[str] = Counter()
+        return Counter(await self.outcomes(messages))
+
+    async def outcomes(self, messages: Sequence[Sending]) -> list[str]:
+        outcomes: list[str] = []
         for start in range(0, len(messages), MAX_MESSAGES):
             chunk = messages[start : start + MAX_MESSAGES]
             response = await self._gateway.Deliver(gateway_pb2.DeliverRequest(messages=map(_message, chunk)))
-            outcomes.update(_OUTCOMES.get(one.outcome, "failed") for one in response.deliveries)
+            outcomes.extend(_OUTCOMES.get(one.outcome, "failed") for one in response.deliveries)
         return outcomes
 
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from thinghub.shadow.ports.documents import Device
-from thinghub.shadow.ports.things import Span
+from thinghub.shadow.ports.things import Sending, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,21 @@ class Calls(Protocol):
         """By the time of the call, at most one more than the limit; an empty identifier is any."""
 
 
+class Commands(Protocol):
+    async def outcomes(self, messages: Sequence[Sending]) -> Sequence[str]:
+        """Sends them; what became of each, in order: delivered, sent, queued, no_subscriber, offline, timeout, expired,
+        failed. Raises Fault when no gateway took them."""
+
+
 class Ended(Enum):
     ANSWERED = "answered"
     # The device acknowledged the request and did not answer in time.
     TIMEOUT = "timeout"
     OFFLINE = "offline"
     # The device did not even acknowledge it: its connection may be dead.
-    HALF_CONNECTED = "half connected"
+    HALF_CONNECTED = "half_connected"
     # The connection tier could not send it.
-    NOT_SENT = "not sent"
+    NOT_SENT = "not_sent"
 
 
 class Exchange(NamedTuple):

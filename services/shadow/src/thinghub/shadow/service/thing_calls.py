@@ -2,7 +2,8 @@
 
 judge by the thing model ── id of the device's next command (Redis)
                          ── record of the call (PostgreSQL), unless the product is not stored
-                         ├── asynchronous: Deliver; the device's answer comes by the bus (service/things.py)
+                         ├── asynchronous: Deliver; the device's answer comes by the bus (service/things.py), or
+                         │   the platform's, when the device is away (service/unreached_calls.py)
                          └── synchronous: Request, and the answer goes into the record and to the caller
 """
 
@@ -36,11 +37,13 @@ from thinghub.shadow.errors import (
     TooManyCalls,
 )
 from thinghub.shadow.ports.documents import Device
-from thinghub.shadow.ports.thing_calls import AnswerRow, CallRow, Calls, Ended, Requests
-from thinghub.shadow.ports.things import Properties, Senders, Sending, Span
+from thinghub.shadow.ports.thing_calls import AnswerRow, CallRow, Calls, Commands, Ended, Requests
+from thinghub.shadow.ports.things import Properties, Sending, Span
 from thinghub.shadow.service.thing_items import settable
 from thinghub.shadow.service.thing_lookups import ThingModels
+from thinghub.shadow.service.thing_observation import Tally, ThingObservation
 from thinghub.shadow.service.thing_reports import check_span
+from thinghub.shadow.service.unreached_calls import UnreachedCalls
 
 TIMEOUT_MS: Final = 8000
 # Synchronous calls that this process waits for at a time.
@@ -64,23 +67,27 @@ class ThingCalls:
         models: ThingModels,
         properties: Properties,
         calls: Calls,
-        senders: Senders,
+        commands: Commands,
         requests: Requests,
+        unreached: UnreachedCalls,
+        observation: ThingObservation,
         now_ms: Callable[[], int],
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._models = models
         self._properties = properties
         self._calls = calls
-        self._senders = senders
+        self._commands = commands
         self._requests = requests
+        self._unreached = unreached
+        self._observation = observation
         self._now_ms = now_ms
         self._max_waiting = max_waiting
         self._waiting = 0
 
     async def set(self, devices: Sequence[Device], items: str, qos: int) -> list[int]:
         """Sends a property set to devices of one product; the ids, in order. A device that is away and has no
-        persistent session never gets it: the contract's call is asynchronous. Raises ThingModelMissing,
+        persistent session never gets it: that is no fault, and told to rules (code 9201). Raises ThingModelMissing,
         PropertiesInvalid, StoreUnavailable, CallNotSent, Unavailable."""
         model = await self._model(devices[0])
         return await self._tell(devices, property_set(settable(items, model)), model, qos)
@@ -120,8 +127,11 @@ class ThingCalls:
             topic = _topic(device, command)
             message_id = derive(now_ms, f"{topic}/{number}")
             messages.append(Sending(device, topic, command.payload(number), message_id, qos))
-        outcomes = await self._senders.send(messages)
-        if failed := outcomes.get("failed", 0):
+        outcomes = await self._commands.outcomes(messages)
+        self._observation.calls(Tally(outcomes))
+        sent = zip(messages, numbers, outcomes, strict=True)
+        await self._unreached.tell([(one, number) for one, number, outcome in sent if outcome == "offline"], now_ms)
+        if failed := Tally(outcomes)["failed"]:
             raise CallNotSent(f"{failed} of {len(messages)} messages could not be sent")
         return list(numbers)
 
@@ -136,6 +146,7 @@ class ThingCalls:
             exchange = await self._requests.request(device, _topic(device, command), payload, TIMEOUT_MS)
         finally:
             self._waiting -= 1
+        self._observation.calls({exchange.ended.value: 1})
         if exchange.ended is not Ended.ANSWERED:
             raise _FAULTS[exchange.ended]()
         answer = _read(exchange.payload)

@@ -18,6 +18,9 @@ class ThingObservation:
         self._desired = metrics.counter(
             "thing_desired_sent_total", "Desired properties sent to devices, by what became of them.", ("outcome",)
         )
+        self._calls = metrics.counter(
+            "thing_calls_total", "Property sets and service calls of servers, by what became of them.", ("outcome",)
+        )
 
     def posts(self, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
@@ -30,6 +33,10 @@ class ThingObservation:
     def desired(self, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
             self._desired.labels(outcome).inc(count)
+
+    def calls(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, count in outcomes.items():
+            self._calls.labels(outcome).inc(count)
 
     def spans(self, traceparents: list[str], batch: int) -> ExitStack:
         """A span a sampled message, around the batch it is in."""
