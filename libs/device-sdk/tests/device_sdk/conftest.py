@@ -2,14 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 import tests.support.identity
 from tests.support.cable import Cable, cable
+from tests.support.child import scratch_directory
 from tests.support.gateways import Hub, RunningGateway, Taps, device_id, hub, tapped
+from tests.support.openapi import OpenApi
+from tests.support.platform import AllInOne
 from thinghub.common.bus.port import BusRecord
 from thinghub.device_protocol.bus_topics import DEVICE_OTA
 from thinghub.device_protocol.records import Message, decode_record
@@ -58,6 +62,25 @@ def device(path: Cable, identity: tests.support.identity.Identity) -> Callable[.
         return Device(words, Endpoint("127.0.0.1", path.port), options, **more)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def one_process(postgres_dsn: str) -> Iterator[AllInOne]:
+    """The platform as a user runs it, which lets a device connect as often as tests do."""
+    folder = scratch_directory("sdk")
+    running = AllInOne(folder, postgres_dsn, {"THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100"})
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def api(one_process: AllInOne) -> AsyncIterator[OpenApi]:
+    yield one_process.api()
+    await one_process.close_apis()
 
 
 class Uplinks:

@@ -5,11 +5,9 @@ import base64
 import hashlib
 import json
 import secrets
-import shutil
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,12 @@ import tests.support.identity
 from tests.integration.flows.steps import eventually, new_device, new_product
 from tests.integration.flows.things import latest, modelled
 from tests.support.cable import cable
-from tests.support.child import scratch_directory
 from tests.support.openapi import OpenApi
 from tests.support.platform import AllInOne
 from thinghub.device_sdk import (
     Backoff,
     CannotConnect,
+    Desired,
     Device,
     Document,
     DownloadOptions,
@@ -39,25 +37,10 @@ from thinghub.device_sdk import (
     Upgrade,
 )
 
-PATIENT = {"THINGHUB_CONNECTION_GATEWAY_CONNECTS_PER_MINUTE": "100"}
-
-
-@pytest.fixture(scope="module")
-def platform(postgres_dsn: str) -> Iterator[AllInOne]:
-    folder = scratch_directory("sdk")
-    running = AllInOne(folder, postgres_dsn, PATIENT)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
-        shutil.rmtree(folder)
-
 
 @pytest.fixture
-async def api(platform: AllInOne) -> AsyncIterator[OpenApi]:
-    yield platform.api()
-    await platform.close_apis()
+def platform(one_process: AllInOne) -> AllInOne:
+    return one_process
 
 
 @pytest.fixture
@@ -246,6 +229,68 @@ async def test_a_property_set_by_a_server_reaches_the_device(
         assert await asyncio.wait_for(seen.get(), 10) == {"Temp": 30}
 
 
+SERVICES = [
+    {
+        "identifier": f"Add{kind}",
+        "name": "Add",
+        "callType": kind,
+        "inputData": [{"identifier": "a", "name": "a", "dataType": {"type": "int", "specs": {}}}],
+        "outputData": [{"identifier": "b", "name": "b", "dataType": {"type": "int", "specs": {}}}],
+    }
+    for kind in ("sync", "async")
+]
+
+
+@pytest.mark.parametrize("ext", [0, 1])
+async def test_services_are_answered_the_way_they_came(platform: AllInOne, api: OpenApi, ext: int) -> None:
+    """Asynchronous on `_reply`; synchronous on the same topic with ext=1, and on rrpc/response without."""
+    key = await new_product(api)
+    await api.ok("ImportThingModelTsl", ProductKey=key, TslStr=json.dumps({"services": SERVICES}))
+    await api.ok("PublishThingModel", ProductKey=key)
+    made = await new_device(api, key)
+    named = {"ProductKey": key, "DeviceName": made.device_name}
+    device = Device(Identity(key, made.device_name, made.device_secret), plain(platform), Options(ext=ext))
+
+    async def add(given: dict[str, Any]) -> dict[str, Any]:
+        if given["a"] < 0:
+            raise ReplyError(460, "too small")
+        return {"b": given["a"] + 1}
+
+    for service in SERVICES:
+        device.things.on_service(str(service["identifier"]), add)
+    async with device:
+        told = await api.ok("InvokeThingService", **named, Identifier="Addsync", Args='{"a": 1}')
+        assert json.loads(told["Data"]["Result"]) == {"b": 2}
+        refused = await api.call("InvokeThingService", **named, Identifier="Addsync", Args='{"a": -1}')
+        assert refused["Success"] is False
+        await api.ok("InvokeThingService", **named, Identifier="Addasync", Args='{"a": 5}')
+
+        async def answered() -> bool:
+            span = {"StartTime": 0, "EndTime": 1 << 50, "PageSize": 10, "Asc": 0}
+            found = await api.ok("QueryDeviceServiceData", **named, Identifier="Addasync", **span)
+            rows = found["Data"]["List"]["ServiceInfo"]
+            return bool(rows and json.loads(rows[0].get("OutputData") or "{}") == {"b": 6})
+
+        assert await eventually(answered)
+
+
+async def test_desired_values_are_read_and_deleted_by_version(
+    platform: AllInOne, modelled_identity: Identity, api: OpenApi
+) -> None:
+    named = {"ProductKey": modelled_identity.product_key, "DeviceName": modelled_identity.device_name}
+    async with Device(modelled_identity, plain(platform)) as device:
+        assert await device.things.desired() == {}
+        await api.ok("SetDeviceDesiredProperty", **named, Items='{"Temp": 30, "On": 1}', Versions="{}")
+        assert await device.things.desired(["Temp"]) == {"Temp": Desired(30, 1)}
+        assert set(await device.things.desired()) == {"Temp", "On"}
+        await device.things.delete_desired({"Temp": 7})
+        assert set(await device.things.desired()) == {"Temp", "On"}
+        await device.things.delete_desired({"Temp": 1})
+        assert set(await device.things.desired()) == {"On"}
+        await device.things.delete_desired({"On": None})
+        assert await device.things.desired() == {}
+
+
 async def test_tags_are_kept_and_faults_are_typed(platform: AllInOne, identity: Identity, api: OpenApi) -> None:
     async with Device(identity, plain(platform)) as device:
         await device.things.update_tags({"serial": "17", "room": "hall"})
@@ -338,6 +383,29 @@ async def test_an_example_runs(platform: AllInOne, identity: Identity, example: 
         assert running.stdout is not None
         line = await asyncio.wait_for(running.stdout.readline(), 20)
         assert says in line.decode()
+    finally:
+        running.kill()
+        await running.wait()
+
+
+async def test_the_gateway_example_runs(platform: AllInOne, api: OpenApi, tmp_path: Path) -> None:
+    gateways = (await api.ok("CreateProduct", ProductName=f"gw_{secrets.token_hex(6)}", NodeType=1))["ProductKey"]
+    gateway, sensors = await new_device(api, gateways), await new_product(api)
+    behind = [await new_device(api, sensors) for _ in range(3)]
+    words = [(one.product_key, one.device_name, one.device_secret) for one in behind]
+    (tmp_path / "sensors.json").write_text(json.dumps(words))
+    endpoints = str(platform.data_dir / "endpoints.json")
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(EXAMPLES / "gateway_with_sensors.py"),
+        *(endpoints, gateway.product_key, gateway.device_name, gateway.device_secret, str(tmp_path / "sensors.json")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert running.stdout is not None
+        lines = [await asyncio.wait_for(running.stdout.readline(), 20) for _ in range(4)]
+        assert lines[0] == b"logged in 3 of 3\n"
+        assert {line.split()[0].decode() for line in lines[1:]} == {one.device_name for one in behind}
     finally:
         running.kill()
         await running.wait()

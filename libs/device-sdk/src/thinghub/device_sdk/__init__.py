@@ -33,6 +33,7 @@ from thinghub.device_sdk.options import Options
 from thinghub.device_sdk.ota import Upgrade
 from thinghub.device_sdk.shadow import Document
 from thinghub.device_sdk.sub_device import SubDevice
+from thinghub.device_sdk.things import Desired
 
 __all__ = [
     "Artifact",
@@ -44,6 +45,7 @@ __all__ = [
     "ConnectedElsewhere",
     "ConnectionLost",
     "DeadlineExceeded",
+    "Desired",
     "Device",
     "DeviceError",
     "Document",

@@ -125,7 +125,7 @@ class Gateway:
         self, devices: Iterable[SubDevice], *, deadline: float | None = None
     ) -> dict[SubDeviceName, SessionError]:
         """In batches; returns those that were refused, and why. From now on the others are logged in, also after breaks
-        of the connection. Raises DeadlineExceeded or CannotConnect when some have no answer; they go on being tried."""
+        of the connection. Raises CannotConnect when some have no answer yet; they go on being tried."""
         wanted = list(devices)
         for device in wanted:
             self._want(device)
@@ -145,7 +145,7 @@ class Gateway:
         await self._logins.log_out([one.presence for one in devices], deadline or self._options.deadline)
 
     def on_error(self, handler: Failing) -> None:
-        """`handler(error)` when the platform ends or refuses a sub-device's session. After NoSession (520) and 500 it is
+        """`handler(error)` when the platform ends or refuses a sub-device's session. After NoSession and 500 it is
         logged in again by itself; after the others the sub-device stays logged out until `login`."""
         self._failing = handler
 

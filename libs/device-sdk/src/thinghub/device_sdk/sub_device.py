@@ -36,7 +36,7 @@ class SubDevice(DeviceApi):
     async def login(self, *, deadline: float | None = None) -> None:
         """From now on it is logged in, also after breaks of the connection, until `logout`.
 
-        Raises SessionError when the platform refuses it; DeadlineExceeded, and then it goes on being tried."""
+        Raises SessionError when the platform refuses it; CannotConnect, and then it goes on being tried."""
         await self._log_in(self, deadline or self._options.deadline)
 
     async def logout(self, *, deadline: float | None = None) -> None:

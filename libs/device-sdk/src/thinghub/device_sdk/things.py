@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from thinghub.device_protocol.alink import REPLY, SUCCESS, AlinkError, Request, parse_request, reply
@@ -21,6 +22,14 @@ Properties = dict[str, Any]  # values are whatever the product's model says
 PropertySet = Callable[[Properties], Awaitable[None]]
 PropertyGet = Callable[[list[str]], Awaitable[Properties]]
 Service = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a property is desired to be; `version` counts its changes."""
+
+    value: Any
+    version: int
 
 
 class Things:
@@ -71,6 +80,22 @@ class Things:
         if time_ms is not None:
             params["time"] = time_ms
         await self._ask(f"thing/event/{event}/post", params, deadline)
+
+    async def desired(self, names: Sequence[str] = (), *, deadline: float | None = None) -> dict[str, Desired]:
+        """Of these properties, or of all when none is named; those that nothing is desired of are left out.
+
+        Raises ReplyError, DeadlineExceeded."""
+        data: Any = await self._ask("thing/property/desired/get", list(names), deadline)
+        return {name: Desired(one["value"], int(one["version"])) for name, one in (data or {}).items()}
+
+    async def delete_desired(
+        self, versions: Mapping[str, int | None] | None = None, *, deadline: float | None = None
+    ) -> None:
+        """What a device does once it has done what was desired. A value that has another version by now stays; None is
+        any version, and without names everything is deleted. Raises ReplyError, DeadlineExceeded."""
+        named = versions or {}
+        params = {name: {} if version is None else {"version": version} for name, version in named.items()}
+        await self._ask("thing/property/desired/delete", params, deadline)
 
     async def update_tags(self, tags: Mapping[str, str], *, deadline: float | None = None) -> None:
         params = [{"attrKey": key, "attrValue": value} for key, value in tags.items()]
