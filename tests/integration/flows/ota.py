@@ -78,7 +78,7 @@ def _say(device: Device, what: str, params: dict[str, str]) -> None:
     device.publish(topic, json.dumps({"id": 1, "params": params}).encode())
 
 
-async def firmware_of(api: OpenApi, product_key: str, package: bytes) -> str:
+async def firmware_of(api: OpenApi, product_key: str, package: bytes, method: str = "MD5") -> str:
     place = (await api.ok("GenerateOTAUploadURL", FileSuffix="bin"))["Data"]
     form = {name: place[name[:1].upper() + name[1:]] for name in ("key", "policy", "OSSAccessKeyId", "Signature")}
     async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
@@ -91,7 +91,8 @@ async def firmware_of(api: OpenApi, product_key: str, package: bytes) -> str:
         FirmwareUrl=place["FirmwareUrl"],
         ProductKey=product_key,
         FirmwareSize=len(package),
-        FirmwareSign=hashlib.md5(package).hexdigest(),
+        FirmwareSign=hashlib.new(method, package).hexdigest(),
+        SignMethod=method,
     )
     return str(made["Data"]["FirmwareId"])
 
