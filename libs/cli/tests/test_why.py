@@ -37,7 +37,12 @@ ONLINE = {
     "Online": True, "Gateway": "inc", "GatewayAddress": "gw:9103", "GatewayAlive": True, "Clean": False, "Epoch": 7,
     "UtcConnected": "2026-11-23T02:12:00.000Z", "ClientAddress": "10.0.0.7:4711", "BarredSeconds": 0,
 }  # fmt: skip
-WELL = SICK | {"Healthy": True, "Cause": "online", "Conclusion": "It is online.", "Session": ONLINE}
+TRAFFIC = {
+    "MessagesUp": 12, "MessagesDown": 3, "RefusedForPermission": 0, "RefusedForQuota": 4, "QuotaDelays": 0,
+    "InFlight": 2, "Queued": 0, "KeepAliveSeconds": 60, "LastPacketSecondsAgo": 9, "UnsentBytes": 0, "SubDevices": 0,
+    "Subscriptions": ["/a/b", "/c/d"],
+}  # fmt: skip
+WELL = SICK | {"Healthy": True, "Cause": "online", "Conclusion": "It is online.", "Session": ONLINE, "Traffic": TRAFFIC}
 
 
 class Server:
@@ -112,7 +117,10 @@ def test_a_problem_is_told_and_the_exit_code_is_1(here: Server, capsys: pytest.C
 def test_a_device_that_works_is_exit_code_0(here: Server, capsys: pytest.CaptureFixture[str]) -> None:
     here.answers(WELL)
     assert why_command(["a1pk", "attic"]) == 0
-    assert "online since 2026-11-23 02:12:00 from 10.0.0.7:4711 on gateway gw:9103" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "online since 2026-11-23 02:12:00 from 10.0.0.7:4711 on gateway gw:9103" in said
+    assert "12 up, 3 down; 4 dropped over quota; 2 not acknowledged by it; last packet 9 s ago, keep-alive 60 s" in said
+    assert "subscribed to /a/b, /c/d" in said
 
 
 def test_names_are_quoted_and_json_is_the_answer_as_it_is(here: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,3 +207,8 @@ def test_what_a_terminal_would_obey_is_shown_escaped() -> None:
 def test_colours_only_where_asked_for() -> None:
     assert "\x1b[31;1mdoes not work\x1b[0m" in page(SICK, True)
     assert "\x1b[32;1mworks\x1b[0m" in page(WELL, True)
+
+
+def test_a_sub_device_is_shown_with_its_gateway_device() -> None:
+    behind = {"ProductKey": "a1hub", "DeviceName": "hub", "Online": False}
+    assert "behind    gateway device a1hub/hub, OFFLINE" in page(SICK | {"GatewayDevice": behind}, False)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from tests.integration.flows.steps import connected, eventually, new_device, new_product, until_status
 from tests.support.device import Refused
+from tests.support.gateway_device import GatewayDevice
 from tests.support.identity import Identity
 from tests.support.platform import Platform
 
@@ -105,6 +107,40 @@ async def why_a_device_works_and_why_it_stopped(platform: Platform) -> None:
     assert "It is disabled" in said.out
 
 
+async def why_a_sub_device_is_away(platform: Platform) -> None:
+    api = platform.api()
+    hubs = await api.ok("CreateProduct", ProductName=f"p_{secrets.token_hex(6)}", NodeType=1)
+    hub, sensor = await new_device(api, str(hubs["ProductKey"])), await new_device(api, await new_product(api))
+    device = GatewayDevice(await connected(platform, hub))
+    assert (await device.add(sensor))["code"] == 200
+    body = await until(platform, sensor, "never_connected", 0)
+    assert body["GatewayDevice"] == {"ProductKey": hub.product_key, "DeviceName": hub.device_name, "Online": True}
+    assert (await device.login(sensor))["code"] == 200
+    body = await until(platform, sensor, "online", 1)
+    assert f"behind gateway device {hub.product_key}/{hub.device_name}" in body["Conclusion"]
+    assert (await until(platform, hub, "online", 1))["Traffic"]["SubDevices"] == 1
+    await device.device.disconnect()
+    await until_status(api, sensor, "OFFLINE")
+    await until_status(api, hub, "OFFLINE")
+    said = await why(platform, sensor)
+    assert said.code == 1
+    assert f"{hub.product_key}/{hub.device_name}, which is offline itself" in said.out
+
+
+async def why_a_device_that_is_online_is_not_heard(platform: Platform) -> None:
+    api = platform.api()
+    identity = await new_device(api, await new_product(api))
+    device = await connected(platform, identity)
+    await device.subscribe(identity.topic("get"))
+    device.publish("/sys/somebody/else/thing/event/property/post", b"{}")
+    body = await until(platform, identity, "not_permitted", 1)
+    assert body["Traffic"]["Subscriptions"] == [identity.topic("get")]
+    said = await why(platform, identity)
+    assert said.code == 1
+    assert "1 of its publishes went to topics that it may not use" in said.out
+    await device.disconnect()
+
+
 async def why_of_names_nobody_registered_and_what_cannot_be_asked(platform: Platform) -> None:
     api = platform.api()
     product_key = await new_product(api)
@@ -126,5 +162,7 @@ async def why_of_names_nobody_registered_and_what_cannot_be_asked(platform: Plat
 FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     why_a_device_is_away,
     why_a_device_works_and_why_it_stopped,
+    why_a_sub_device_is_away,
+    why_a_device_that_is_online_is_not_heard,
     why_of_names_nobody_registered_and_what_cannot_be_asked,
 )

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from thinghub.api_gateway.domain.support import Attempt, AttemptKind, Claim, Conclusion, Known, conclude
+from thinghub.api_gateway.domain.support import Attempt, AttemptKind, Claim, Conclusion, Known, Live, Parent, conclude
 from thinghub.api_gateway.domain.values import Device, DeviceId
 
 NAME = DeviceId("pk", "attic")
@@ -102,3 +102,39 @@ def test_without_the_registry_the_gateways_decide() -> None:
     assert conclude(NAME, None, known(session=ONLINE), NOW, registry_away=True).healthy
     assert conclude(NAME, None, known(refused(1)), NOW, registry_away=True).cause == "refused"
     assert conclude(NAME, None, known(), NOW, registry_away=True).cause == "not_seen"
+
+
+HUB = DeviceId("pk", "hub")
+QUIET = Live(5, 5, 0, 0, 0, 0, 0, 60, 100, 0, 0, (), None)
+
+
+def online(live: Live) -> Conclusion:
+    return concluded(DEVICE, dataclasses.replace(known(session=ONLINE), live=live))
+
+
+def test_an_online_device_whose_messages_vanish_has_a_problem() -> None:
+    assert online(QUIET).healthy
+    said = online(dataclasses.replace(QUIET, refused_permission=3))
+    assert (said.healthy, said.cause) == (False, "not_permitted")
+    assert "3 of its publishes went to topics that it may not use" in said.sentence
+    said = online(dataclasses.replace(QUIET, refused_quota=4))
+    assert (said.healthy, said.cause) == (False, "over_quota")
+    assert "SetProductLimits" in said.sentence
+
+
+def test_what_holds_an_online_device_back_is_mentioned() -> None:
+    said = online(dataclasses.replace(QUIET, quota_delays=7, queued=2, in_flight=100, behind=HUB))
+    assert said.healthy
+    assert "from 10.0.0.7, behind gateway device pk/hub." in said.sentence
+    assert "Its limits held it back 7 times" in said.sentence
+    assert "2 messages wait for it: it has not acknowledged 100 earlier ones." in said.sentence
+
+
+def test_a_sub_device_is_away_because_its_gateway_device_is() -> None:
+    gone, there = Parent(HUB, False), Parent(HUB, True)
+    for what in (known(), known(closed(3))):
+        said = conclude(NAME, DEVICE, what, NOW, parent=gone)
+        assert (said.cause, "pk/hub, which is offline itself" in said.sentence) == ("gateway_device_away", True)
+    assert conclude(NAME, DEVICE, known(refused(1)), NOW, parent=gone).cause == "refused"
+    assert conclude(NAME, DEVICE, known(closed(3)), NOW, parent=there).cause == "closed"
+    assert "is online and does not log it in" in conclude(NAME, DEVICE, known(), NOW, parent=there).sentence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.openapi import Key, OpenApi
+from thinghubpb.device.v1.device_pb2 import DeviceId
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 
 if TYPE_CHECKING:
@@ -70,12 +71,21 @@ async def test_an_online_device_is_told_with_its_gateway(platform: "Platform") -
         online=True, gateway="inc", gateway_address="gw:9103", epoch=7, clean=True, connected_ms=1000,
         client_address="10.0.0.7:4711",
     )  # fmt: skip
-    platform.gateways.known[name] = pb.Explanation(session=session, gateway_alive=True)
+    live = pb.LiveSession(
+        messages_up=5, quota_delays=2, subscriptions=["/a/b"], keep_alive_s=60, last_packet_ms_ago=2500,
+        behind=DeviceId(product_key="pk", device_name="hub"),
+    )  # fmt: skip
+    platform.gateways.known[name] = pb.Explanation(session=session, gateway_alive=True, live=live)
     body = (await platform.rest("GET", path(product_key, name))).json()
     assert (body["Healthy"], body["Cause"]) == (True, "online")
     assert body["Session"] == {
         "Online": True, "Gateway": "inc", "GatewayAddress": "gw:9103", "GatewayAlive": True, "Clean": True,
         "UtcConnected": "1970-01-01T00:00:01.000Z", "ClientAddress": "10.0.0.7:4711", "Epoch": 7, "BarredSeconds": 0,
+    }  # fmt: skip
+    assert body["Traffic"] == {
+        "MessagesUp": 5, "MessagesDown": 0, "RefusedForPermission": 0, "RefusedForQuota": 0, "QuotaDelays": 2,
+        "InFlight": 0, "Queued": 0, "KeepAliveSeconds": 60, "LastPacketSecondsAgo": 2, "UnsentBytes": 0,
+        "SubDevices": 0, "Subscriptions": ["/a/b"], "BehindProductKey": "pk", "BehindDeviceName": "hub",
     }  # fmt: skip
 
 

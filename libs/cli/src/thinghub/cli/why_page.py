@@ -29,7 +29,11 @@ def page(answer: Answer, colours: bool) -> str:
 
 def _sections(answer: Answer, paint: Paint) -> Iterable[tuple[str, list[str]]]:
     yield "device", [_device(answer.get("Device"), answer["Away"])]
+    if answer.get("GatewayDevice"):
+        yield "behind", [_behind(answer["GatewayDevice"])]
     yield "session", [_session(answer.get("Session"))]
+    if answer.get("Traffic"):
+        yield "traffic", _traffic(answer["Traffic"])
     yield "attempts", [_attempt(one, paint) for one in answer["Attempts"][:10]] or ["none is remembered"]
     if answer.get("LastClose"):
         yield "last close", [_attempt(answer["LastClose"], paint)]
@@ -59,6 +63,31 @@ def _session(session: Answer | None) -> str:
         f"{state} since {_time(session['UtcConnected'])} from {_shown(session['ClientAddress'])} on gateway "
         f"{_shown(session['GatewayAddress'])} ({session['Gateway']}), {kept}, epoch {session['Epoch']}{barred}"
     )
+
+
+def _behind(gateway: Answer) -> str:
+    state = "online" if gateway["Online"] else "OFFLINE"
+    return f"gateway device {_shown(gateway['ProductKey'])}/{_shown(gateway['DeviceName'])}, {state}"
+
+
+def _traffic(traffic: Answer) -> list[str]:
+    """Since the session began; what is nothing is left out, but for the messages."""
+    counts = [
+        (traffic["RefusedForPermission"], "dropped for their topic"),
+        (traffic["RefusedForQuota"], "dropped over quota"),
+        (traffic["QuotaDelays"], "delays over quota"),
+        (traffic["InFlight"], "not acknowledged by it"),
+        (traffic["Queued"], "queued behind those"),
+        (traffic["UnsentBytes"], "bytes it has not taken"),
+        (traffic["SubDevices"], "sub-devices online over its connection"),
+    ]
+    sums = [f"{traffic['MessagesUp']} up, {traffic['MessagesDown']} down"]
+    sums += [f"{many} {what}" for many, what in counts if many]
+    last = f"last packet {traffic['LastPacketSecondsAgo']} s ago, keep-alive {traffic['KeepAliveSeconds']} s"
+    rows = [f"{'; '.join(sums)}; {last}"]
+    if traffic["Subscriptions"]:
+        rows.append(f"subscribed to {', '.join(_shown(one) for one in traffic['Subscriptions'])}")
+    return rows
 
 
 def _attempt(attempt: Answer, paint: Paint) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import grpc
 
 from thinghub.api_gateway.adapters.messages import message, value
-from thinghub.api_gateway.domain.support import Attempt, Claim, Known, SampledMessage
+from thinghub.api_gateway.domain.support import Attempt, Claim, Known, Live, SampledMessage
 from thinghub.api_gateway.domain.values import Broadcast, DeviceId, Downlink, Outcome, Reached, Reply, Session
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
@@ -53,4 +53,10 @@ def _known(explained: pb.Explanation, sampled_every: int) -> Known:
         [value(Attempt, one) for one in explained.attempts],
         [value(SampledMessage, one) for one in explained.messages],
         sampled_every,
+        _live(explained.live) if explained.HasField("live") else None,
     )
+
+
+def _live(live: pb.LiveSession) -> Live:
+    behind = value(DeviceId, live.behind) if live.HasField("behind") else None
+    return value(Live, live, subscriptions=list(live.subscriptions), behind=behind)

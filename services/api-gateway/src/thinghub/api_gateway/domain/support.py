@@ -65,8 +65,28 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """What its gateway counts of a session. Members as in gateway.v1.LiveSession."""
+
+    messages_up: int
+    messages_down: int
+    refused_permission: int
+    refused_quota: int
+    quota_delays: int
+    in_flight: int
+    queued: int
+    keep_alive_s: int
+    last_packet_ms_ago: int
+    out_buffer: int
+    sub_devices: int
+    subscriptions: Sequence[str]
+    behind: DeviceId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
-    """What the gateways know. Attempts and messages are newest first; `sampled_every` 0: no message is sampled."""
+    """What the gateways know. Attempts and messages are newest first; `sampled_every` 0: no message is sampled; `live`
+    None: there is no session, or its gateway did not answer."""
 
     session: Claim
     gateway_alive: bool
@@ -74,10 +94,19 @@ class Known:
     attempts: Sequence[Attempt]
     messages: Sequence[SampledMessage]
     sampled_every: int
+    live: Live | None = None
 
     @property
     def last_close(self) -> Attempt | None:
         return next((one for one in self.attempts if one.kind is AttemptKind.CLOSED), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The gateway device that a sub-device stands behind."""
+
+    device: DeviceId
+    online: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +119,13 @@ class Conclusion:
 
 
 def conclude(
-    name: DeviceId, device: Device | None, known: Known | None, now_ms: int, registry_away: bool = False
+    name: DeviceId,
+    device: Device | None,
+    known: Known | None,
+    now_ms: int,
+    *,
+    registry_away: bool = False,
+    parent: Parent | None = None,
 ) -> Conclusion:
     """`device` None: there is none, or (`registry_away`) nobody knows; `known` None: no gateway answered."""
     if device is None and not registry_away:
@@ -100,10 +135,10 @@ def conclude(
     if known is None:
         return _problem("gateways_away", "No gateway answers: whether it is online cannot be told now.")
     if known.session.online and known.gateway_alive:
-        return _fighting(known, now_ms) or _online(known)
+        return _fighting(known, now_ms) or _dropped(known) or _online(known)
     if known.session.online:
         return _stranded(known)
-    return _offline(device, known)
+    return _offline(device, known, parent)
 
 
 def _unregistered(name: DeviceId, known: Known | None) -> Conclusion:
@@ -128,9 +163,35 @@ def _fighting(known: Known, now_ms: int) -> Conclusion | None:
     )
 
 
+def _dropped(known: Known) -> Conclusion | None:
+    """Online, and yet what it sends vanishes: refused publishes are acknowledged like any other."""
+    live = known.live
+    if live is None:
+        return None
+    since = f"It is online, but since {moment(known.session.connected_ms)}"
+    if live.refused_permission:
+        return _problem(
+            "not_permitted",
+            f"{since} {live.refused_permission} of its publishes went to topics that it may not use, and were dropped: "
+            "compare its topics with the product's topic classes (QueryProductTopic).",
+        )
+    if live.refused_quota:
+        return _problem(
+            "over_quota",
+            f"{since} {live.refused_quota} of its publishes were over its limits, and were dropped: let it send less, "
+            "or raise the product's limits (SetProductLimits).",
+        )
+    return None
+
+
 def _online(known: Known) -> Conclusion:
-    session = known.session
-    sentence = f"It is online since {moment(session.connected_ms)} from {_host(session.client_address)}."
+    session, live = known.session, known.live
+    behind = f", behind gateway device {_named(live.behind)}" if live and live.behind else ""
+    sentence = f"It is online since {moment(session.connected_ms)} from {_host(session.client_address)}{behind}."
+    if live and live.quota_delays:
+        sentence += f" Its limits held it back {live.quota_delays} times: it sends more than they let through."
+    if live and live.queued:
+        sentence += f" {live.queued} messages wait for it: it has not acknowledged {live.in_flight} earlier ones."
     strangers = [one for one in _refusals(known.attempts) if one.time_ms > session.connected_ms]
     if strangers:
         sentence += f" Under its name another connect was refused since: {strangers[0].meaning}, {_from(strangers)}."
@@ -145,12 +206,17 @@ def _stranded(known: Known) -> Conclusion:
     )
 
 
-def _offline(device: Device | None, known: Known) -> Conclusion:
-    if not known.attempts:
-        return _never_seen(device)
-    last = known.attempts[0]
-    if last.kind is AttemptKind.REFUSED:
+def _offline(device: Device | None, known: Known, parent: Parent | None) -> Conclusion:
+    last = known.attempts[0] if known.attempts else None
+    if last is not None and last.kind is AttemptKind.REFUSED:
         return _refused(_refusals(known.attempts))
+    if parent is not None and not parent.online:
+        return _problem(
+            "gateway_device_away",
+            f"It stands behind gateway device {_named(parent.device)}, which is offline itself: ask why of that one.",
+        )
+    if last is None:
+        return _never_seen(device, parent)
     if last.kind is AttemptKind.CLOSED:
         sentence = f"It is offline since {moment(last.time_ms)}: {last.meaning}. {last.advice}".rstrip()
         return _problem("closed", f"{sentence} It has not tried to connect since.")
@@ -164,8 +230,10 @@ def _refused(run: Sequence[Attempt]) -> Conclusion:
     return _problem("refused", f"Its {many} refused: {run[0].meaning}, {_from(run)}. {run[0].advice}".rstrip())
 
 
-def _never_seen(device: Device | None) -> Conclusion:
+def _never_seen(device: Device | None, parent: Parent | None) -> Conclusion:
     look = "Look at its power, its network, and the host name and port it connects to."
+    if parent is not None:
+        look = f"Its gateway device {_named(parent.device)} is online and does not log it in: look there."
     if device is None:
         return _problem("not_seen", f"It is offline and no connect of it is remembered. {look}")
     if device.activated_ms:
@@ -194,6 +262,10 @@ def _from(run: Sequence[Attempt]) -> str:
 
 def _hosts(attempts: Sequence[Attempt]) -> str:
     return ", ".join(dict.fromkeys(one.host for one in attempts))
+
+
+def _named(device: DeviceId) -> str:
+    return f"{device.product_key}/{device.device_name}"
 
 
 def _host(address: str) -> str:
