@@ -17,7 +17,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::tex
 ON CONFLICT DO NOTHING
 """
 # The newest call of that id: should Redis have lost the count, an older one has it too. $7 and $8 spare the partitions
-# that no answer here can belong to.
+# that no answer here can belong to; `+ 0` keeps the planner from walking a device's calls by time to find the newest.
 _ANSWERED = """
 UPDATE service_call c SET replied_ms = a.at, code = a.code, output = a.output
 FROM (
@@ -25,10 +25,9 @@ FROM (
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[], $9::text[])
         AS n (pk, dn, id, service, at, code, output),
     LATERAL (
-        SELECT received_ms FROM service_call
+        SELECT max(received_ms + 0) AS received_ms FROM service_call
         WHERE product_key = n.pk AND device_name = n.dn AND message_id = n.id AND identifier = n.service
             AND received_ms BETWEEN $7 AND $8
-        ORDER BY received_ms DESC LIMIT 1
     ) s
 ) a
 WHERE c.product_key = a.pk AND c.device_name = a.dn AND c.message_id = a.id AND c.received_ms = a.received_ms
