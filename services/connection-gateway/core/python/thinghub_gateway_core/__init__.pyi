@@ -15,6 +15,7 @@ of the connection; without such a pair, the connection's own. So it is for a PUB
 or UNSUBSCRIBE.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 class Options(TypedDict, total=False):
@@ -63,6 +64,15 @@ class Accept(NamedTuple):
     epoch: int
     ext: int
     """`ext` flags of the client id."""
+    clean: bool = True
+    """False: a persistent session. Changes of its subscriptions are reported in `Batch.subscriptions`."""
+    session_present: bool = False
+    """Flag of the CONNACK."""
+    subscriptions: Sequence[str] = ()
+    """Filters the session has from before, restored before anything is delivered. Permission and limits are those of a
+    SUBSCRIBE now: a filter that is refused is counted (refused_subscribe), left out, and reported as `removed`."""
+    stopped: Sequence[str] = ()
+    """Automatic topics that stay unsubscribed; one that is automatic no more is reported as `resumed`."""
 
 class Attach(NamedTuple):
     """A sub-session to begin on a live connection."""
@@ -86,7 +96,8 @@ class Closed(NamedTuple):
     epoch: int
     reason: str
     """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
-    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `stop`, `internal`, or what `close` was given.
+    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `store` (a change of subscriptions), `stop`,
+    `internal`, or what `close` was given.
     Of a sub-session: that of its connection, `replaced` (the same device was attached again), or what `close` was
     given."""
 
@@ -158,6 +169,22 @@ class Figures(NamedTuple):
     out_buffer: int
     """Bytes written that the peer has not taken."""
 
+class Subscription(NamedTuple):
+    """Subscriptions of a persistent session changed; answer with `confirm_subscriptions` or `fail_subscriptions`.
+
+    One SUBSCRIBE or UNSUBSCRIBE is one change, its filters for sub-sessions (which are always clean) left out, and its
+    SUBACK or UNSUBACK waits for the answer. A packet that changes nothing is not reported and waits only behind earlier
+    ones; nothing else waits. The change is in effect for deliveries already. Tokens of a session rise in the order in
+    which its changes must be applied."""
+
+    token: int
+    handle: int
+    added: list[str]
+    removed: list[str]
+    stopped: list[str]
+    """Automatic topics now unsubscribed, as the filters of the UNSUBSCRIBE."""
+    resumed: list[str]
+
 class Batch(NamedTuple):
     connects: list[ConnectRequest]
     dropped: list[int]
@@ -169,6 +196,7 @@ class Batch(NamedTuple):
     local: list[LocalMessage]
     delivered: list[Delivered]
     inspected: list[Figures]
+    subscriptions: list[Subscription]
 
 class TopicRule(NamedTuple):
     """One row of the device contract's topic table, as the core compiles it.
@@ -220,6 +248,9 @@ class Downlink(NamedTuple):
     """0 or 1: the publisher's."""
     must_subscribe: bool
     """False delivers whatever was subscribed (replies), an UNSUBSCRIBE included."""
+    dup: bool = False
+    """Flag of a QoS 1 PUBLISH: it was sent to the device before, perhaps on another connection. Packet ids begin anew
+    on every connection."""
 
 class Core:
     def __init__(self, options: Options) -> None: ...
@@ -286,6 +317,16 @@ class Core:
         `timeout`, or `offline` when the session ended first; `failed` over the downlink rate, or when the queue behind
         the window is full: 100 messages of the session, 100 and 10 more for each sub-session of the connection, or
         max_out_buffer_bytes of them together."""
+
+    def confirm_subscriptions(self, tokens: list[int]) -> None:
+        """The changes are stored: their SUBACK or UNSUBACK may leave, in the order of the packets. Tokens of
+        connections that ended meanwhile are ignored, here and in `fail_subscriptions`.
+
+        A connection with 16 answers waiting is not read when another SUBSCRIBE or UNSUBSCRIBE comes."""
+
+    def fail_subscriptions(self, tokens: list[int]) -> None:
+        """The changes could not be stored: their connections are closed with reason `store`, so that the devices come
+        again. So is one whose change is not answered within accept_timeout_ms."""
 
     def commit(self, record_ids: list[int]) -> None: ...
     def fail(self, record_ids: list[int]) -> None:
