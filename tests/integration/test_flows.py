@@ -7,7 +7,9 @@ import pytest
 from tests.integration.flows import (
     actions,
     administration,
+    desired,
     fleet,
+    histories,
     messages,
     ota,
     sdks,
@@ -44,6 +46,8 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     *topology.FLOWS,
     *why.FLOWS,
     *thing_services.FLOWS,
+    *desired.FLOWS,
+    *histories.FLOWS,
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
     ota.a_device_that_was_away_is_told_when_it_returns,

@@ -46,6 +46,21 @@ _CODES = (
     "Which fault has which code is not confirmed: 6300 to 6327 by the table in shadow's README. An event that the "
     "thing model does not have is 6300 in every ValidateType."
 )
+_PACK = (
+    "Not confirmed: one bad part refuses all of it; 200 properties and 200 events are counted over all parts; "
+    "sub-devices need not be logged in. One that the gateway no longer holds may be spoken for ten seconds more."
+)
+_HISTORY = (
+    "Not confirmed: the shape (an array of devices with arrays of properties and events; without `identity` the "
+    "sender); a value without a time, or of more than a minute ahead, is 6326; only a later value replaces the latest."
+)
+_DESIRED = Served(
+    FLOWS + "desired.py",
+    "a_desired_property_reaches_the_device_and_is_cleared_by_it",
+    "Not confirmed: versions begin at 1 and rise by one with every set; [] asks for everything; what nothing is "
+    "desired of is left out; 6661 also for an answer over 256 kB. An online device is sent a property set (QoS 0).",
+)
+_CLEARED = "Not confirmed: a version stays when its value is cleared, so that it never means two values."
 _SET = Served(
     FLOWS + "things.py",
     "a_property_is_set_and_a_newer_thing_model_takes_effect",
@@ -121,10 +136,19 @@ SERVED: dict[str, Served] = {
     **dict(_asked("thing/event/+/post", _POST._replace(decided=_CODES))),
     **dict(
         _asked(
-            "thing/event/property/pack/post", _POSTS._replace(decided="With `subDevices` it is refused whole: 6401.")
+            "thing/event/property/pack/post",
+            Served(FLOWS + "histories.py", "a_pack_of_a_gateway_is_what_each_sub_device_would_have_posted", _PACK),
         )
     ),
     **dict(_asked("thing/event/property/batch/post", _POSTS)),
+    **dict(
+        _asked(
+            "thing/event/property/history/post",
+            Served(FLOWS + "histories.py", "a_history_is_read_by_its_times_and_told_to_rules_as_history", _HISTORY),
+        )
+    ),
+    **dict(_asked("thing/property/desired/get", _DESIRED)),
+    **dict(_asked("thing/property/desired/delete", _DESIRED._replace(decided=_CLEARED))),
     **dict(_asked("thing/service/property/set", _SET)),
     _sys("thing/service/+"): _SERVICE,
     **dict(_asked("thing/deviceinfo/update", _TAGS._replace(decided=_TAG_BOUNDS))),
