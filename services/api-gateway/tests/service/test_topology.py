@@ -1,5 +1,5 @@
-"""Topology through the API, against the real device-registry; a gateway's additions come over the bus, so what is read
-here is what a new gateway has. What devices do is in tests/integration/flows/topology.py."""
+"""Topology through the API, against the real device-registry. What devices do is in
+tests/integration/flows/topology.py."""
 
 import json
 import secrets
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.openapi import ApiRefused, OpenApi
+from thinghub.device_protocol.signing import SignMethod, sign
 
 if TYPE_CHECKING:
     from conftest import Platform
@@ -19,6 +20,36 @@ async def made(api: OpenApi, node_type: int) -> dict[str, str]:
     product = await api.ok("CreateProduct", ProductName=f"p_{secrets.token_hex(6)}", NodeType=node_type)
     data = (await api.ok("RegisterDevice", ProductKey=product["ProductKey"], DeviceName="device1"))["Data"]
     return {"ProductKey": data["ProductKey"], "DeviceName": "device1", "IotId": data["IotId"]}
+
+
+def added(device: dict[str, str], secret: str) -> dict[str, str]:
+    content = f"clientIdc1deviceName{device['DeviceName']}productKey{device['ProductKey']}timestamp17"
+    made = sign(SignMethod.HMAC_SHA256, secret, content.encode())
+    named = {"ProductKey": device["ProductKey"], "DeviceName": device["DeviceName"]}
+    return {**named, "ClientId": "c1", "Timestamp": "17", "SignMethod": "hmacSha256", "Sign": made}
+
+
+async def secret_of(api: OpenApi, device: dict[str, str]) -> str:
+    return str((await api.ok("QueryDeviceDetail", IotId=device["IotId"]))["Data"]["DeviceSecret"])
+
+
+async def test_sub_devices_are_added_listed_and_removed(platform: "Platform") -> None:
+    api = platform.api()
+    gateway, first, second = await made(api, 1), await made(api, 0), await made(api, 0)
+    named = {"GwProductKey": gateway["ProductKey"], "GwDeviceName": "device1"}
+    items = [added(one, await secret_of(api, one)) for one in (first, second)]
+    await api.ok("BatchAddThingTopo", **named, TopoAddItem=items)
+    page = (await api.ok("GetThingTopo", IotId=gateway["IotId"], PageNo=2, PageSize=1))["Data"]
+    assert (page["CurrentPage"], page["PageCount"], page["Total"]) == (2, 2, 2)
+    assert page["List"]["deviceInfo"] == [max((first, second), key=lambda one: one["ProductKey"])]
+    detail = (await api.ok("GetGatewayBySubDevice", IotId=first["IotId"]))["Data"]
+    assert (detail["iotId"], detail["NodeType"], detail["Status"]) == (gateway["IotId"], "1", "UNACTIVE")
+    for one in (first, second):
+        assert (await api.ok("RemoveThingTopo", IotId=one["IotId"]))["Data"] is True
+    path = f"/v1/products/{gateway['ProductKey']}/devices/device1/sub-devices"
+    assert (await api.rest("GET", path)).json()["Data"]["Total"] == 0
+    forged = await api.call("BatchAddThingTopo", **named, TopoAddItem=[added(first, "wrong")])
+    assert forged["Code"] == "iot.device.AddTopoRelationFailed"
 
 
 def listed(*devices: dict[str, str]) -> str:
@@ -78,6 +109,9 @@ async def test_what_is_not_there_is_refused(
         ("NotifyAddThingTopo", {"DeviceListStr": '[{"productKey":"\\ud800","deviceName":"a"}]'}, "InvalidParameter"),
         ("NotifyAddThingTopo", {"DeviceListStr": '[{"productKey":"\\u0000","deviceName":"a"}]'}, "InvalidParameter"),
         ("NotifyAddThingTopo", {"GwDeviceName": "", "DeviceListStr": "[]"}, "MissingParameter"),
+        ("BatchAddThingTopo", {}, "InvalidParameter"),
+        ("BatchAddThingTopo", {"TopoAddItem": [{"ProductKey": "a"}] * 11}, "InvalidParameter"),
+        ("BatchAddThingTopo", {"TopoAddItem": [{"ProductKey": "a"}]}, "InvalidParameter"),
     ],
 )
 async def test_bad_calls_are_refused(platform: "Platform", action: str, parameters: dict[str, Any], code: str) -> None:
@@ -89,7 +123,7 @@ async def test_bad_calls_are_refused(platform: "Platform", action: str, paramete
 
 
 def as_named(action: str, gateway: dict[str, str]) -> dict[str, str]:
-    if action == "NotifyAddThingTopo":
+    if action in ("NotifyAddThingTopo", "BatchAddThingTopo"):
         return {"GwProductKey": gateway["ProductKey"], "GwDeviceName": gateway["DeviceName"]}
     return gateway
 

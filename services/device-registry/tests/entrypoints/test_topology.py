@@ -359,3 +359,34 @@ async def test_without_redis_topology_works(
     private_redis.kill()
     answer = await topology.ask(topology.gateway, "topo/add", [proof(topology.subs[0])], 1)
     assert (answer["code"], await topology.held(topology.gateway)) == (200, [True, False, False])
+
+
+def written(sub: Identity, **members: str) -> pb.SubDeviceProof:
+    made = {
+        "client_id": "c1",
+        "timestamp": "17",
+        "sign_method": "hmacSha256",
+        "sign": str(proof(sub)["sign"]),
+        **members,
+    }
+    return pb.SubDeviceProof(device=device(sub), **made)
+
+
+async def test_callers_add_with_proofs_and_the_gateways_are_told(topology: Topology) -> None:
+    first, second, third = topology.subs
+    await topology.ask(topology.other, "topo/add", [proof(first)], 1)
+    proofs = [written(first), written(second)]
+    await topology.stub.AddSubDevices(pb.AddSubDevicesRequest(gateway=ref(topology.gateway), proofs=proofs))
+    assert await topology.held(topology.gateway) == [True, True, False]
+    changes = await topology.downlinks(2, "/thing/topo/change")
+    assert sorted((one["params"]["status"], len(one["params"]["subList"])) for one in changes) == [(0, 2), (1, 1)]
+    assert topology.ended == ["sensor0"]
+    for gateway, wrong, reason in (
+        (topology.gateway, written(third, sign="0" * 64), "topology_refused"),
+        (topology.gateway, written(third, sign_method="rot13"), "request_invalid"),
+        (topology.gateway, written(Identity(topology.sensors, "nobody1", "s")), "device_not_found"),
+        (third, written(second), "topology_refused"),
+    ):
+        with pytest.raises(RemoteFault) as refused:
+            await topology.stub.AddSubDevices(pb.AddSubDevicesRequest(gateway=ref(gateway), proofs=[wrong]))
+        assert refused.value.remote_reason == reason

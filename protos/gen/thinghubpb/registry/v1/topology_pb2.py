@@ -26,7 +26,7 @@ from thinghubpb.device.v1 import device_pb2 as thinghubpb_dot_device_dot_v1_dot_
 from thinghubpb.registry.v1 import registry_pb2 as thinghubpb_dot_registry_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%thinghubpb/registry/v1/topology.proto\x12\x16thinghubpb.registry.v1\x1a!thinghubpb/device/v1/device.proto\x1a%thinghubpb/registry/v1/registry.proto\"z\n\x16\x43heckSubDevicesRequest\x12/\n\x07gateway\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12/\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\"\'\n\x17\x43heckSubDevicesResponse\x12\x0c\n\x04held\x18\x01 \x03(\x08\"\x81\x01\n\x15ListSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x32\n\x07gateway\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\x12\x0c\n\x04page\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"X\n\x16ListSubDevicesResponse\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.registry.v1.Device\x12\r\n\x05total\x18\x02 \x01(\x03\"c\n\x1cGetGatewayOfSubDeviceRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12.\n\x03ref\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\"P\n\x1dGetGatewayOfSubDeviceResponse\x12/\n\x07gateway\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.registry.v1.Device\"_\n\x17RemoveSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12/\n\x04refs\x18\x02 \x03(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\"\x1a\n\x18RemoveSubDevicesResponse\"\xaa\x01\n\x1aNotifyAddSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x32\n\x07gateway\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\x12/\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x12\n\nmessage_id\x18\x04 \x01(\x03\"\x1d\n\x1bNotifyAddSubDevicesResponse2\xf4\x04\n\x0fTopologyService\x12r\n\x0f\x43heckSubDevices\x12..thinghubpb.registry.v1.CheckSubDevicesRequest\x1a/.thinghubpb.registry.v1.CheckSubDevicesResponse\x12o\n\x0eListSubDevices\x12-.thinghubpb.registry.v1.ListSubDevicesRequest\x1a..thinghubpb.registry.v1.ListSubDevicesResponse\x12\x84\x01\n\x15GetGatewayOfSubDevice\x12\x34.thinghubpb.registry.v1.GetGatewayOfSubDeviceRequest\x1a\x35.thinghubpb.registry.v1.GetGatewayOfSubDeviceResponse\x12u\n\x10RemoveSubDevices\x12/.thinghubpb.registry.v1.RemoveSubDevicesRequest\x1a\x30.thinghubpb.registry.v1.RemoveSubDevicesResponse\x12~\n\x13NotifyAddSubDevices\x12\x32.thinghubpb.registry.v1.NotifyAddSubDevicesRequest\x1a\x33.thinghubpb.registry.v1.NotifyAddSubDevicesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%thinghubpb/registry/v1/topology.proto\x12\x16thinghubpb.registry.v1\x1a!thinghubpb/device/v1/device.proto\x1a%thinghubpb/registry/v1/registry.proto\"z\n\x16\x43heckSubDevicesRequest\x12/\n\x07gateway\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12/\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\"\'\n\x17\x43heckSubDevicesResponse\x12\x0c\n\x04held\x18\x01 \x03(\x08\"\x81\x01\n\x15ListSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x32\n\x07gateway\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\x12\x0c\n\x04page\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"X\n\x16ListSubDevicesResponse\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.thinghubpb.registry.v1.Device\x12\r\n\x05total\x18\x02 \x01(\x03\"c\n\x1cGetGatewayOfSubDeviceRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12.\n\x03ref\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\"P\n\x1dGetGatewayOfSubDeviceResponse\x12/\n\x07gateway\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.registry.v1.Device\"\x97\x01\n\x14\x41\x64\x64SubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x32\n\x07gateway\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\x12\x36\n\x06proofs\x18\x03 \x03(\x0b\x32&.thinghubpb.registry.v1.SubDeviceProof\"\x89\x01\n\x0eSubDeviceProof\x12.\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\t\x12\x13\n\x0bsign_method\x18\x04 \x01(\t\x12\x0c\n\x04sign\x18\x05 \x01(\t\"\x17\n\x15\x41\x64\x64SubDevicesResponse\"_\n\x17RemoveSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12/\n\x04refs\x18\x02 \x03(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\"\x1a\n\x18RemoveSubDevicesResponse\"\xaa\x01\n\x1aNotifyAddSubDevicesRequest\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x32\n\x07gateway\x18\x02 \x01(\x0b\x32!.thinghubpb.registry.v1.DeviceRef\x12/\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x1e.thinghubpb.device.v1.DeviceId\x12\x12\n\nmessage_id\x18\x04 \x01(\x03\"\x1d\n\x1bNotifyAddSubDevicesResponse2\xe2\x05\n\x0fTopologyService\x12r\n\x0f\x43heckSubDevices\x12..thinghubpb.registry.v1.CheckSubDevicesRequest\x1a/.thinghubpb.registry.v1.CheckSubDevicesResponse\x12o\n\x0eListSubDevices\x12-.thinghubpb.registry.v1.ListSubDevicesRequest\x1a..thinghubpb.registry.v1.ListSubDevicesResponse\x12\x84\x01\n\x15GetGatewayOfSubDevice\x12\x34.thinghubpb.registry.v1.GetGatewayOfSubDeviceRequest\x1a\x35.thinghubpb.registry.v1.GetGatewayOfSubDeviceResponse\x12l\n\rAddSubDevices\x12,.thinghubpb.registry.v1.AddSubDevicesRequest\x1a-.thinghubpb.registry.v1.AddSubDevicesResponse\x12u\n\x10RemoveSubDevices\x12/.thinghubpb.registry.v1.RemoveSubDevicesRequest\x1a\x30.thinghubpb.registry.v1.RemoveSubDevicesResponse\x12~\n\x13NotifyAddSubDevices\x12\x32.thinghubpb.registry.v1.NotifyAddSubDevicesRequest\x1a\x33.thinghubpb.registry.v1.NotifyAddSubDevicesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,14 +45,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETGATEWAYOFSUBDEVICEREQUEST']._serialized_end=625
   _globals['_GETGATEWAYOFSUBDEVICERESPONSE']._serialized_start=627
   _globals['_GETGATEWAYOFSUBDEVICERESPONSE']._serialized_end=707
-  _globals['_REMOVESUBDEVICESREQUEST']._serialized_start=709
-  _globals['_REMOVESUBDEVICESREQUEST']._serialized_end=804
-  _globals['_REMOVESUBDEVICESRESPONSE']._serialized_start=806
-  _globals['_REMOVESUBDEVICESRESPONSE']._serialized_end=832
-  _globals['_NOTIFYADDSUBDEVICESREQUEST']._serialized_start=835
-  _globals['_NOTIFYADDSUBDEVICESREQUEST']._serialized_end=1005
-  _globals['_NOTIFYADDSUBDEVICESRESPONSE']._serialized_start=1007
-  _globals['_NOTIFYADDSUBDEVICESRESPONSE']._serialized_end=1036
-  _globals['_TOPOLOGYSERVICE']._serialized_start=1039
-  _globals['_TOPOLOGYSERVICE']._serialized_end=1667
+  _globals['_ADDSUBDEVICESREQUEST']._serialized_start=710
+  _globals['_ADDSUBDEVICESREQUEST']._serialized_end=861
+  _globals['_SUBDEVICEPROOF']._serialized_start=864
+  _globals['_SUBDEVICEPROOF']._serialized_end=1001
+  _globals['_ADDSUBDEVICESRESPONSE']._serialized_start=1003
+  _globals['_ADDSUBDEVICESRESPONSE']._serialized_end=1026
+  _globals['_REMOVESUBDEVICESREQUEST']._serialized_start=1028
+  _globals['_REMOVESUBDEVICESREQUEST']._serialized_end=1123
+  _globals['_REMOVESUBDEVICESRESPONSE']._serialized_start=1125
+  _globals['_REMOVESUBDEVICESRESPONSE']._serialized_end=1151
+  _globals['_NOTIFYADDSUBDEVICESREQUEST']._serialized_start=1154
+  _globals['_NOTIFYADDSUBDEVICESREQUEST']._serialized_end=1324
+  _globals['_NOTIFYADDSUBDEVICESRESPONSE']._serialized_start=1326
+  _globals['_NOTIFYADDSUBDEVICESRESPONSE']._serialized_end=1355
+  _globals['_TOPOLOGYSERVICE']._serialized_start=1358
+  _globals['_TOPOLOGYSERVICE']._serialized_end=2096
 # @@protoc_insertion_point(module_scope)

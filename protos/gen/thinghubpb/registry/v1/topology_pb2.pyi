@@ -162,6 +162,82 @@ class GetGatewayOfSubDeviceResponse(_message.Message):
 Global___GetGatewayOfSubDeviceResponse: _TypeAlias = GetGatewayOfSubDeviceResponse  # noqa: Y015
 
 @_typing.final
+class AddSubDevicesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    PROOFS_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    @_builtins.property
+    def gateway(self) -> _registry_pb2.DeviceRef: ...
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubDeviceProof]: ...
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        gateway: _registry_pb2.DeviceRef | None = ...,
+        proofs: _abc.Iterable[Global___SubDeviceProof] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "instance_id", b"instance_id", "proofs", b"proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddSubDevicesRequest: _TypeAlias = AddSubDevicesRequest  # noqa: Y015
+
+@_typing.final
+class SubDeviceProof(_message.Message):
+    """Members as a gateway writes them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    SIGN_METHOD_FIELD_NUMBER: _builtins.int
+    SIGN_FIELD_NUMBER: _builtins.int
+    client_id: _builtins.str
+    timestamp: _builtins.str
+    sign_method: _builtins.str
+    sign: _builtins.str
+    @_builtins.property
+    def device(self) -> _device_pb2.DeviceId: ...
+    def __init__(
+        self,
+        *,
+        device: _device_pb2.DeviceId | None = ...,
+        client_id: _builtins.str = ...,
+        timestamp: _builtins.str = ...,
+        sign_method: _builtins.str = ...,
+        sign: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "device", b"device", "sign", b"sign", "sign_method", b"sign_method", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubDeviceProof: _TypeAlias = SubDeviceProof  # noqa: Y015
+
+@_typing.final
+class AddSubDevicesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddSubDevicesResponse: _TypeAlias = AddSubDevicesResponse  # noqa: Y015
+
+@_typing.final
 class RemoveSubDevicesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -50,6 +50,11 @@ class TopologyServiceStub:
                 request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.SerializeToString,
                 response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.FromString,
                 _registered_method=True)
+        self.AddSubDevices = channel.unary_unary(
+                '/thinghubpb.registry.v1.TopologyService/AddSubDevices',
+                request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesRequest.SerializeToString,
+                response_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesResponse.FromString,
+                _registered_method=True)
         self.RemoveSubDevices = channel.unary_unary(
                 '/thinghubpb.registry.v1.TopologyService/RemoveSubDevices',
                 request_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.RemoveSubDevicesRequest.SerializeToString,
@@ -85,6 +90,13 @@ class TopologyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddSubDevices(self, request, context):
+        """Puts devices behind a gateway, each with a proof as in topo/add, and tells the gateways.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveSubDevices(self, request, context):
         """Takes devices from behind their gateways, ends their sessions and tells the gateways.
         """
@@ -116,6 +128,11 @@ def add_TopologyServiceServicer_to_server(servicer, server):
                     servicer.GetGatewayOfSubDevice,
                     request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.FromString,
                     response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.SerializeToString,
+            ),
+            'AddSubDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddSubDevices,
+                    request_deserializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesRequest.FromString,
+                    response_serializer=thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesResponse.SerializeToString,
             ),
             'RemoveSubDevices': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveSubDevices,
@@ -210,6 +227,33 @@ class TopologyService:
             '/thinghubpb.registry.v1.TopologyService/GetGatewayOfSubDevice',
             thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceRequest.SerializeToString,
             thinghubpb_dot_registry_dot_v1_dot_topology__pb2.GetGatewayOfSubDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddSubDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/thinghubpb.registry.v1.TopologyService/AddSubDevices',
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesRequest.SerializeToString,
+            thinghubpb_dot_registry_dot_v1_dot_topology__pb2.AddSubDevicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class TopologyServiceStub:
     """For a log-in: whether each device is a sub-device of this gateway."""
     ListSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.ListSubDevicesRequest, _topology_pb2.ListSubDevicesResponse]
     GetGatewayOfSubDevice: _grpc.UnaryUnaryMultiCallable[_topology_pb2.GetGatewayOfSubDeviceRequest, _topology_pb2.GetGatewayOfSubDeviceResponse]
+    AddSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.AddSubDevicesRequest, _topology_pb2.AddSubDevicesResponse]
+    """Puts devices behind a gateway, each with a proof as in topo/add, and tells the gateways."""
     RemoveSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.RemoveSubDevicesRequest, _topology_pb2.RemoveSubDevicesResponse]
     """Takes devices from behind their gateways, ends their sessions and tells the gateways."""
     NotifyAddSubDevices: _grpc.UnaryUnaryMultiCallable[_topology_pb2.NotifyAddSubDevicesRequest, _topology_pb2.NotifyAddSubDevicesResponse]
@@ -51,6 +53,8 @@ class TopologyServiceAsyncStub(TopologyServiceStub):
     """For a log-in: whether each device is a sub-device of this gateway."""
     ListSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.ListSubDevicesRequest, _topology_pb2.ListSubDevicesResponse]  # type: ignore[assignment]
     GetGatewayOfSubDevice: _aio.UnaryUnaryMultiCallable[_topology_pb2.GetGatewayOfSubDeviceRequest, _topology_pb2.GetGatewayOfSubDeviceResponse]  # type: ignore[assignment]
+    AddSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.AddSubDevicesRequest, _topology_pb2.AddSubDevicesResponse]  # type: ignore[assignment]
+    """Puts devices behind a gateway, each with a proof as in topo/add, and tells the gateways."""
     RemoveSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.RemoveSubDevicesRequest, _topology_pb2.RemoveSubDevicesResponse]  # type: ignore[assignment]
     """Takes devices from behind their gateways, ends their sessions and tells the gateways."""
     NotifyAddSubDevices: _aio.UnaryUnaryMultiCallable[_topology_pb2.NotifyAddSubDevicesRequest, _topology_pb2.NotifyAddSubDevicesResponse]  # type: ignore[assignment]
@@ -80,6 +84,14 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _topology_pb2.GetGatewayOfSubDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_topology_pb2.GetGatewayOfSubDeviceResponse, _abc.Awaitable[_topology_pb2.GetGatewayOfSubDeviceResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def AddSubDevices(
+        self,
+        request: _topology_pb2.AddSubDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topology_pb2.AddSubDevicesResponse, _abc.Awaitable[_topology_pb2.AddSubDevicesResponse]]:
+        """Puts devices behind a gateway, each with a proof as in topo/add, and tells the gateways."""
 
     @_abc_1.abstractmethod
     def RemoveSubDevices(

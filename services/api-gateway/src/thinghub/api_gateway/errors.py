@@ -88,6 +88,7 @@ CODES: Mapping[str, int] = {
     "iot.device.QueryDeviceServiceHistoryFailed": 400,
     "iot.device.SetDevicePropertyFailed": 400,
     "iot.device.TooManyDevicesPerTime": 400,
+    "iot.device.TopoRelationCountExceeded": 409,
     # Kind B: messages and topics
     "iot.messagebroker.HALFCONN": 504,
     "iot.messagebroker.InvalidFormattedTopicName": 400,
@@ -183,6 +184,7 @@ REASONS: Mapping[str, str] = {
     "tags_invalid": "iot.device.InvalidFormattedDevicePropertyKey",
     "tag_limit": "iot.device.SaveOrUpdateDevicePropertiesFailed",
     "topology_not_found": "iot.device.QueryTopoRelationFailed",
+    "topology_limit": "iot.device.TopoRelationCountExceeded",
     "topology_refused": "iot.device.AddTopoRelationFailed",
     "iot_id_invalid": "iot.device.InvalidIoTId",
     "topic_class_exists": "iot.messagebroker.TopicAlreadyFound",

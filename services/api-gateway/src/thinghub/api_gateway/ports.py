@@ -48,6 +48,7 @@ from thinghub.api_gateway.domain.values import (
     Session,
     Signature,
     Span,
+    SubDeviceProof,
     ThingModelVersion,
     Token,
     TopicClass,
@@ -165,6 +166,8 @@ class Topology(Protocol):
 
     async def gateway_of(self, instance_id: str, ref: DeviceRef) -> Device: ...
     async def remove(self, instance_id: str, ref: DeviceRef) -> None: ...
+
+    async def add(self, instance_id: str, gateway: DeviceRef, proofs: Sequence[SubDeviceProof]) -> None: ...
 
     async def notify_add(
         self, instance_id: str, gateway: DeviceRef, devices: Sequence[DeviceId], message_id: int

@@ -92,8 +92,9 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     tags = Tags(store, PostgresTags(postgres), replies, runtime.log)
     topology = PostgresTopology(postgres, notices.wake)
     limit = settings.sub_devices_per_gateway
+    proofs = AuthProofs(auth)
     bindings = Bindings(topology, RedisBindings(redis), runtime.log)
-    reports = TopologyReports(topology, bindings, AuthProofs(auth), notices, replies, limit, clock_ms, runtime.log)
+    reports = TopologyReports(topology, bindings, proofs, notices, replies, limit, clock_ms, runtime.log)
     products = Products(store, credentials, clock_ms, settings.products_per_instance)
     models = ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms)
     handlers: dict[str, Handler] = {
@@ -106,7 +107,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
     registrar = Registrar(store, applications, maker, clock_ms, runtime.log)
-    sub_devices = SubDevices(store, topology, bindings, replies, clock_ms)
+    sub_devices = SubDevices(store, topology, bindings, proofs, replies, limit, clock_ms)
     rpc = RegistryRpc(
         Instances(store, clock_ms),
         products,

@@ -160,7 +160,11 @@ class TopologyNotFound(NotFound):
     reason = "topology_not_found"
 
 
+class TopologyLimit(ResourceExhausted):
+    reason = "topology_limit"
+
+
 class TopologyRefused(FailedPrecondition):
-    """The devices cannot be gateway and sub-device of each other."""
+    """The devices cannot be gateway and sub-device of each other, or a sign is wrong."""
 
     reason = "topology_refused"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import grpc
 
 from thinghub.api_gateway.adapters.messages import message, value
-from thinghub.api_gateway.domain.values import Device, DeviceId, DeviceRef
+from thinghub.api_gateway.domain.values import Device, DeviceId, DeviceRef, SubDeviceProof
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.registry.v1 import registry_pb2
 from thinghubpb.registry.v1 import topology_pb2 as pb
@@ -31,6 +31,14 @@ class RpcTopology:
 
     async def remove(self, instance_id: str, ref: DeviceRef) -> None:
         await self._topology.RemoveSubDevices(pb.RemoveSubDevicesRequest(instance_id=instance_id, refs=[_ref(ref)]))
+
+    async def add(self, instance_id: str, gateway: DeviceRef, proofs: Sequence[SubDeviceProof]) -> None:
+        request = pb.AddSubDevicesRequest(
+            instance_id=instance_id,
+            gateway=_ref(gateway),
+            proofs=[message(pb.SubDeviceProof, one) for one in proofs],
+        )
+        await self._topology.AddSubDevices(request)
 
     async def notify_add(
         self, instance_id: str, gateway: DeviceRef, devices: Sequence[DeviceId], message_id: int

@@ -129,6 +129,17 @@ class DeviceRef:
 
 
 @dataclass(frozen=True, slots=True)
+class SubDeviceProof:
+    """As a gateway writes it."""
+
+    device: DeviceId
+    client_id: str
+    timestamp: str
+    sign_method: str
+    sign: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Members as in registry.v1.Device; moments are 0 when never."""
 

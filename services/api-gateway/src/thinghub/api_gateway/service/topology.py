@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from thinghub.api_gateway.domain.values import DeviceId, DeviceRef, Role
+from thinghub.api_gateway.domain.values import DeviceId, DeviceRef, Role, SubDeviceProof
 from thinghub.api_gateway.errors import invalid, missing
 from thinghub.api_gateway.service.devices import DeviceRequest, query_device_detail, ref_of
-from thinghub.api_gateway.service.model import Members, Name, Request, Response, Text
+from thinghub.api_gateway.service.model import Empty, Members, Name, Request, Response, Text
 from thinghub.api_gateway.service.operation import Call, Operation, Rest
 
 MAX_NAMED = 100
+MAX_ADDED = 10
 
 
 class GetThingTopoRequest(DeviceRequest):
@@ -58,6 +59,21 @@ class NotifyAddThingTopoRequest(Request):
         description="A JSON array of at most 100 devices.",
         examples=['[{"productKey":"a1","deviceName":"sensor1"}]'],
     )
+
+
+class TopoAddItem(Members):
+    product_key: Text = ""
+    device_name: Text = ""
+    client_id: Text = ""
+    timestamp: Text = ""
+    sign_method: Text = Field("", description="hmacSha256, hmacSha1 or hmacMd5, which is the default.")
+    sign: Text = Field("", description="As a gateway signs thing/topo/add, under the sub-device's secret.")
+
+
+class BatchAddThingTopoRequest(Request):
+    gw_product_key: Name
+    gw_device_name: Name
+    topo_add_item: list[TopoAddItem] = Field(default_factory=list, description="1 to 10.")
 
 
 class TopoMessage(Members):
@@ -107,6 +123,21 @@ async def get_thing_topo(call: Call, request: GetThingTopoRequest) -> GetThingTo
             total=total,
         )
     )
+
+
+async def batch_add_thing_topo(call: Call, request: BatchAddThingTopoRequest) -> Empty:
+    items = request.topo_add_item
+    if not 1 <= len(items) <= MAX_ADDED:
+        raise invalid("TopoAddItem", f"a call adds 1 to {MAX_ADDED} sub-devices")
+    proofs = [
+        SubDeviceProof(
+            DeviceId(one.product_key, one.device_name), one.client_id, one.timestamp, one.sign_method, one.sign
+        )
+        for one in items
+    ]
+    gateway = DeviceRef(DeviceId(request.gw_product_key, request.gw_device_name))
+    await call.owners.topology.add(call.instance_id, gateway, proofs)
+    return Empty()
 
 
 async def remove_thing_topo(call: Call, request: DeviceRequest) -> RemoveThingTopoResponse:
@@ -170,6 +201,12 @@ OPERATIONS = (
         get_gateway_by_sub_device, Rest("GET", f"{_DEVICE}/gateway"), "Reads the gateway that a device stands behind.",
         note="DeviceSecret is shown to administrators only. Without a gateway: iot.device.QueryTopoRelationFailed (not "
         "confirmed).",
+    ),
+    Operation(
+        "BatchAddThingTopo", "Topology", Role.OPERATOR, True, BatchAddThingTopoRequest, Empty,
+        batch_add_thing_topo, Rest("POST", f"{_GATEWAY}/sub-devices"), "Puts up to 10 sub-devices behind a gateway.",
+        note="All or none. A device that stands behind another gateway moves; both gateways are told by "
+        "thing/topo/change.",
     ),
     Operation(
         "RemoveThingTopo", "Topology", Role.OPERATOR, True, DeviceRequest, RemoveThingTopoResponse,

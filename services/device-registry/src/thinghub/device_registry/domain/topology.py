@@ -160,6 +160,17 @@ class Topology:
         )
         return verdict
 
+    def add(self, change: TopologyChange, proofs: Proofs) -> Verdict:
+        """Asked by a caller: not fenced, and the gateway is told."""
+        gateway = self.gateways.get(change.gateway)
+        if gateway is None:
+            return unknown(change.gateway)
+        verdict = self._judge_add(gateway, change, proofs)
+        if verdict[0] is Alink.SUCCESS:
+            for device in change.devices:
+                self.bind(device, gateway.device, ChangeStatus.CREATE)
+        return verdict
+
     def bind(self, device: DeviceId, target: DeviceId | None, told: ChangeStatus | None = None) -> None:
         """Puts a device behind `target`, or nobody. `told` is what the gateways concerned are told; the one that lost a
         device to another is told in any case."""

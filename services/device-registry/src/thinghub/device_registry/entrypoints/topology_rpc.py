@@ -36,6 +36,11 @@ class TopologyRpc(topology_pb2_grpc.TopologyServiceServicer):
         gateway = await self._sub_devices.gateway_of(request.instance_id, translate.ref(request.ref))
         return pb.GetGatewayOfSubDeviceResponse(gateway=translate.device_message(gateway))
 
+    async def AddSubDevices(self, request: pb.AddSubDevicesRequest, context: Context) -> pb.AddSubDevicesResponse:
+        entries = [_entry(one) for one in request.proofs]
+        await self._sub_devices.add(request.instance_id, translate.ref(request.gateway), entries)
+        return pb.AddSubDevicesResponse()
+
     async def RemoveSubDevices(
         self, request: pb.RemoveSubDevicesRequest, context: Context
     ) -> pb.RemoveSubDevicesResponse:
@@ -56,3 +61,14 @@ class TopologyRpc(topology_pb2_grpc.TopologyServiceServicer):
 
 def _device(message: device_pb2.DeviceId) -> DeviceId:
     return DeviceId(message.product_key, message.device_name)
+
+
+def _entry(proof: pb.SubDeviceProof) -> dict[str, object]:
+    return {
+        "productKey": proof.device.product_key,
+        "deviceName": proof.device.device_name,
+        "clientId": proof.client_id,
+        "timestamp": proof.timestamp,
+        "signMethod": proof.sign_method,
+        "sign": proof.sign,
+    }

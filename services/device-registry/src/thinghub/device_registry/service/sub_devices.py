@@ -1,35 +1,60 @@
-"""Sub-devices as callers and other services see them: who stands behind which gateway, removed, asked to be added."""
+"""Sub-devices as callers and other services see them: who stands behind which gateway, added, removed, asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from thinghub.common.errors import Fault, Unavailable
 from thinghub.device_protocol import alink
+from thinghub.device_protocol.codes import Alink
+from thinghub.device_protocol.sub_devices import MalformedSubDevice, read_proofs
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
 from thinghub.device_registry.domain.paging import page_of
-from thinghub.device_registry.domain.topology import GATEWAY_NODE, ChangeStatus, Topology, listed
-from thinghub.device_registry.errors import DeviceNotFound, RequestInvalid, TopologyNotFound, TopologyRefused
+from thinghub.device_registry.domain.topology import (
+    GATEWAY_NODE,
+    ChangeStatus,
+    Topology,
+    TopologyChange,
+    Verdict,
+    listed,
+)
+from thinghub.device_registry.errors import (
+    DeviceNotFound,
+    RequestInvalid,
+    TopologyLimit,
+    TopologyNotFound,
+    TopologyRefused,
+)
 from thinghub.device_registry.ports.store import Store
 from thinghub.device_registry.ports.tags import Replies, Reply
-from thinghub.device_registry.ports.topology import TopologyStore
+from thinghub.device_registry.ports.topology import Proofs, TopologyStore
 from thinghub.device_registry.service.bindings import Bindings
 
 MAX_DEVICES = 2000
 MAX_NAMED = 100
 _NOTIFY = "thing.topo.add.notify"
+_FAULTS: Mapping[Alink, type[Fault]] = {
+    Alink.DEVICE_NOT_FOUND: DeviceNotFound,
+    Alink.TOO_MANY_SUB_DEVICES: TopologyLimit,
+    Alink.SYSTEM_ERROR: Unavailable,
+}
 
 
 class SubDevices:
-    """`clock_ms` gives epoch milliseconds."""
+    """`clock_ms` gives epoch milliseconds; `limit` is how many sub-devices a gateway has at most."""
 
     def __init__(
         self,
         store: Store,
         topology: TopologyStore,
         bindings: Bindings,
+        proofs: Proofs,
         replies: Replies,
+        limit: int,
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._bindings = bindings
+        self._proofs = proofs
+        self._limit = limit
         self._topology = topology
         self._replies = replies
         self._clock_ms = clock_ms
@@ -54,6 +79,23 @@ class SubDevices:
         if binding is None or binding.gateway is None:
             raise TopologyNotFound("the device stands behind no gateway")
         return await self._device(instance_id, DeviceRef(device=binding.gateway))
+
+    async def add(self, instance_id: str, gateway: DeviceRef, entries: Sequence[Mapping[str, object]]) -> None:
+        """Each as a gateway writes it in thing/topo/add. All or none. Raises DeviceNotFound, RequestInvalid,
+        TopologyLimit, TopologyRefused, Unavailable."""
+        try:
+            proofs = read_proofs(list(entries), MAX_NAMED)
+        except MalformedSubDevice as error:
+            raise RequestInvalid(str(error)) from error
+        asked = await self._device(instance_id, gateway)
+        proven = dict(zip(proofs, await self._proofs.check(proofs), strict=True))
+        change = TopologyChange(asked.id, 0, 0, proofs=tuple(proofs))
+        async with self._topology.holding([asked.id], sorted(change.devices)) as unit:
+            topology = Topology(unit.gateways, unit.subs, self._limit, self._clock_ms())
+            _check(topology.add(change, proven))
+            await unit.bind(topology.changed)
+            await unit.leave(topology.notices)
+        await self._bindings.remember(topology.changed)
 
     async def remove(self, instance_id: str, refs: Sequence[DeviceRef]) -> None:
         """All or none. Raises DeviceNotFound, TopologyNotFound."""
@@ -98,6 +140,12 @@ class SubDevices:
         if len(found) < len(refs):
             raise DeviceNotFound("the device does not exist")
         return found
+
+
+def _check(verdict: Verdict) -> None:
+    code, message = verdict
+    if code is not Alink.SUCCESS:
+        raise _FAULTS.get(code, TopologyRefused)(message)
 
 
 def _name(ref: DeviceRef) -> str:
