@@ -106,7 +106,7 @@ def test_a_problem_is_told_and_the_exit_code_is_1(here: Server, capsys: pytest.C
     said = capsys.readouterr().out
     assert said.startswith(f"attic of a1pk does not work\n{SICK['Conclusion']}\n")
     assert "2026-11-23 02:11:03  refused   10.0.0.7:4711  wrong signature" in said
-    assert "the device fell silent" in said
+    assert "\nlast close  2026-11-23 02:00:00  closed    10.0.0.7:4711  the device fell silent\n" in said
     assert "offline; barred for 7 s" in said
     assert "30 QoS 0 and 10 QoS 1" in said
     assert "trace ratio is 0" in said
@@ -211,4 +211,4 @@ def test_colours_only_where_asked_for() -> None:
 
 def test_a_sub_device_is_shown_with_its_gateway_device() -> None:
     behind = {"ProductKey": "a1hub", "DeviceName": "hub", "Online": False}
-    assert "behind    gateway device a1hub/hub, OFFLINE" in page(SICK | {"GatewayDevice": behind}, False)
+    assert "behind      gateway device a1hub/hub, OFFLINE" in page(SICK | {"GatewayDevice": behind}, False)

@@ -12,7 +12,7 @@ Answer = Mapping[str, Any]
 Paint = Callable[[str, str], str]
 
 RED, GREEN, YELLOW, DIM, PLAIN = "\x1b[31;1m", "\x1b[32;1m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
-WIDTH = 10
+WIDTH = 12
 _KINDS = {"accepted": GREEN, "refused": RED, "closed": YELLOW}
 
 
