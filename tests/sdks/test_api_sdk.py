@@ -5,40 +5,17 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tests.integration.flows.steps import connected, eventually
-from tests.integration.flows.things import TSL, heard
 from tests.sdks.driver import CLIENTS, Raised, Servers
+from tests.sdks.steps import device, names, product
 from tests.support.identity import Identity
 from tests.support.platform import AllInOne
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK takes seconds to import: one process for all
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers(all_in_one: AllInOne) -> AsyncIterator[Servers]:
-    async with Servers(all_in_one) as process:
-        yield process
-
-
-async def product(servers: Servers, client: str = "http", **more: Any) -> str:
-    made = await servers.ok(client, "create_product", ProductName=f"p {secrets.token_hex(6)}", NodeType=0, **more)
-    return str(made["Data"]["ProductKey"])
-
-
-async def device(servers: Servers, product_key: str, client: str = "http") -> Identity:
-    made = (await servers.ok(client, "register_device", ProductKey=product_key))["Data"]
-    return Identity(product_key, made["DeviceName"], made["DeviceSecret"])
-
-
-def names(identity: Identity) -> dict[str, str]:
-    return {"ProductKey": identity.product_key, "DeviceName": identity.device_name}
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the SDK takes seconds to import: one process for all
 
 
 async def test_products_and_devices_live_and_die_with_every_signature(servers: Servers) -> None:
@@ -100,43 +77,6 @@ async def test_tags_are_saved_read_and_deleted(servers: Servers) -> None:
     assert json.loads(kept["Props"]) == {"room": "hall 1", "floor": "0"}
     await servers.ok("http-v1", "delete_device_prop", **one, PropKey="floor")
     assert json.loads((await servers.ok("http-v1", "query_device_prop", **one))["Props"]) == {"room": "hall 1"}
-
-
-async def test_a_thing_model_is_imported_and_its_properties_set_and_read(
-    all_in_one: AllInOne, servers: Servers
-) -> None:
-    key = await product(servers)
-    await servers.ok("https-v1", "import_thing_model_tsl", ProductKey=key, TslStr=json.dumps(TSL))
-    await servers.ok("https-v1", "publish_thing_model", ProductKey=key, ModelVersion="v1")
-    published = await servers.ok("https-v1", "get_thing_model_tsl_published", ProductKey=key)
-    assert {row["identifier"] for row in json.loads(published["Data"]["TslStr"])["properties"]} == {
-        "Temp",
-        "On",
-        "Note",
-    }
-    versions = await servers.ok("https-v1", "list_thing_model_version", ProductKey=key)
-    assert "v1" in [row["ModelVersion"] for row in versions["Data"]["ModelVersions"]]
-    faulty = await servers.call("https-v1", "import_thing_model_tsl", ProductKey=key, TslStr='{"properties":[{}]}')
-    assert faulty["Success"] is False
-    assert faulty["Code"].startswith("iot.")
-    identity = await device(servers, key)
-    async with await connected(all_in_one, identity) as thing:
-        topic = f"/sys/{key}/{identity.device_name}/thing"
-        sent = await servers.ok("https-v1", "set_device_property", **names(identity), Items='{"Temp":30}')
-        command = json.loads((await heard(thing, f"{topic}/service/property/set")).payload)
-        assert (command["id"], command["params"]) == (sent["Data"]["MessageId"], {"Temp": 30})
-        thing.publish(f"{topic}/event/property/post", b'{"id":"1","version":"1.0","params":{"Temp":31}}')
-        thing.publish(f"{topic}/event/alarm/post", b'{"id":"2","version":"1.0","params":{"value":{"code":3}}}')
-        await heard(thing, f"{topic}/event/alarm/post_reply")
-    latest = await servers.ok("https-v1", "query_device_property_status", **names(identity))
-    assert {"Temp": "31"}.items() <= {
-        row["Identifier"]: row.get("Value") for row in latest["Data"]["List"]["PropertyStatusInfo"]
-    }.items()
-    span = {"StartTime": 0, "EndTime": 1 << 50, "PageSize": 10, "Asc": 1}
-    history = await servers.ok("https", "query_device_property_data", **names(identity), Identifier="Temp", **span)
-    assert [row["Value"] for row in history["Data"]["List"]["PropertyInfo"]] == ["31"]
-    events = await servers.ok("https", "query_device_event_data", **names(identity), Identifier="alarm", **span)
-    assert json.loads(events["Data"]["List"]["EventInfo"][0]["OutputData"]) == {"code": 3}
 
 
 async def test_a_shadow_is_written_and_read(servers: Servers) -> None:

@@ -13,7 +13,7 @@ from tests.integration.flows import thing_services
 from tests.integration.flows.steps import eventually, new_device, new_product, pub, running_rule
 from tests.integration.flows.things import TSL, latest, modelled
 from tests.sdks.driver import LinkKitDevice
-from tests.support.identity import Identity
+from tests.sdks.steps import names
 from tests.support.openapi import OpenApi
 from tests.support.platform import AllInOne
 
@@ -28,10 +28,6 @@ def saved(tsl: dict[str, Any], folder: Path) -> str:
     file = folder / "tsl.json"
     file.write_text(json.dumps(tsl))
     return str(file)
-
-
-def names(identity: Identity) -> dict[str, str]:
-    return {"ProductKey": identity.product_key, "DeviceName": identity.device_name}
 
 
 def content(text: str) -> str:

@@ -11,19 +11,12 @@ import pytest
 from tests.integration.flows.steps import new_device, until_status
 from tests.integration.flows.things import TSL, latest
 from tests.sdks.driver import LinkKitDevice
+from tests.sdks.steps import named, names
 from tests.support.identity import Identity
 from tests.support.openapi import OpenApi
 from tests.support.platform import AllInOne
 
 SUB_DEVICES = 3
-
-
-def names(identity: Identity) -> dict[str, str]:
-    return {"ProductKey": identity.product_key, "DeviceName": identity.device_name}
-
-
-def named(identity: Identity) -> dict[str, str]:
-    return {"productKey": identity.product_key, "deviceName": identity.device_name}
 
 
 def with_secret(identities: list[Identity]) -> list[list[str]]:

@@ -9,6 +9,7 @@ import secrets
 
 from tests.integration.flows import thing_services
 from tests.sdks.driver import LinkKitDevice, Servers
+from tests.sdks.steps import named, names
 from tests.support.identity import Identity
 from tests.support.platform import Platform
 
@@ -23,12 +24,12 @@ async def a_server_and_a_gateway_on_the_public_sdks_work_together(platform: Plat
         async with LinkKitDevice(platform, gateway, tls=True) as kit:
             await _added_and_logged_in(servers, kit, pump)
             await _spoken_with(servers, kit, pump)
-            await servers.ok("https", "remove_thing_topo", **_names(pump))
+            await servers.ok("https", "remove_thing_topo", **names(pump))
             _, told, _ = await kit.event("on_gateway_topo_change")
-            assert told == {"status": 1, "subList": [_named(pump)]}
+            assert told == {"status": 1, "subList": [named(pump)]}
             _, payload = await kit.message(f"/ext/error/{gateway.product_key}/{gateway.device_name}")
             assert json.loads(payload)["code"] == 6401
-            left = await servers.ok("https", "get_thing_topo", **_names(gateway), PageNo=1, PageSize=10)
+            left = await servers.ok("https", "get_thing_topo", **names(gateway), PageNo=1, PageSize=10)
             assert left["Data"]["Total"] == 0
 
 
@@ -36,20 +37,20 @@ async def _added_and_logged_in(servers: Servers, kit: LinkKitDevice, pump: Ident
     """As the server asks the gateway to."""
     gateway = kit.identity
     asked = {"GwProductKey": gateway.product_key, "GwDeviceName": gateway.device_name}
-    sent = await servers.ok("https-v1", "notify_add_thing_topo", **asked, DeviceListStr=json.dumps([_named(pump)]))
+    sent = await servers.ok("https-v1", "notify_add_thing_topo", **asked, DeviceListStr=json.dumps([named(pump)]))
     topic, payload = await kit.message()
     wanted = json.loads(payload)
     assert topic == f"/sys/{gateway.product_key}/{gateway.device_name}/thing/topo/add/notify"
-    assert (wanted["id"], wanted["params"]) == (sent["Data"]["MessageId"], [_named(pump)])
+    assert (wanted["id"], wanted["params"]) == (sent["Data"]["MessageId"], [named(pump)])
     await kit.publish(f"{topic}_reply", json.dumps({"id": wanted["id"], "code": 200, "data": {}}), 0)
     secret = [[pump.product_key, pump.device_name, pump.device_secret]]
     await kit.call("gateway_add_subdev_topo", secret)
     assert (await kit.event("on_gateway_add_subdev_topo_reply", deadline=20))[1] == 200
     await kit.call("gateway_login_subdev", secret)
-    assert (await kit.event("on_gateway_login_subdev_reply", deadline=20))[1:3] == [200, [_named(pump)]]
-    behind = await servers.ok("https-v1", "get_thing_topo", **_names(gateway), PageNo=1, PageSize=10)
+    assert (await kit.event("on_gateway_login_subdev_reply", deadline=20))[1:3] == [200, [named(pump)]]
+    behind = await servers.ok("https-v1", "get_thing_topo", **names(gateway), PageNo=1, PageSize=10)
     assert [row["DeviceName"] for row in behind["Data"]["List"]["deviceInfo"]] == [pump.device_name]
-    before = await servers.ok("https-v1", "get_gateway_by_sub_device", **_names(pump))
+    before = await servers.ok("https-v1", "get_gateway_by_sub_device", **names(pump))
     assert before["Data"]["DeviceName"] == gateway.device_name
 
 
@@ -58,13 +59,13 @@ async def _spoken_with(servers: Servers, kit: LinkKitDevice, pump: Identity) -> 
     await kit.publish(f"{prefix}/event/property/post", '{"id":"5","version":"1.0","params":{"Temp":21}}')
     _, payload = await kit.message(f"{prefix}/event/property/post_reply", deadline=20)
     assert (json.loads(payload)["id"], json.loads(payload)["code"]) == ("5", 200)
-    status = await servers.ok("https", "query_device_property_status", **_names(pump))
+    status = await servers.ok("https", "query_device_property_status", **names(pump))
     values = {row["Identifier"]: row.get("Value") for row in status["Data"]["List"]["PropertyStatusInfo"]}
     assert values["Temp"] == "21"
-    await servers.ok("https", "set_device_property", **_names(pump), Items='{"Temp":30}')
+    await servers.ok("https", "set_device_property", **names(pump), Items='{"Temp":30}')
     _, payload = await kit.message(f"{prefix}/service/property/set")
     assert json.loads(payload)["params"] == {"Temp": 30}
-    invoke = servers.ok("https", "invoke_thing_service", **_names(pump), Identifier="sum", Args='{"a":1}')
+    invoke = servers.ok("https", "invoke_thing_service", **names(pump), Identifier="sum", Args='{"a":1}')
     calling = asyncio.create_task(invoke)
     topic, payload = await kit.message()
     number = json.loads(payload)["id"]
@@ -84,14 +85,6 @@ async def _registered(servers: Servers, product_key: str) -> Identity:
 
 def _answer(number: str, data: object) -> str:
     return json.dumps({"id": number, "code": 200, "data": data})
-
-
-def _names(identity: Identity) -> dict[str, str]:
-    return {"ProductKey": identity.product_key, "DeviceName": identity.device_name}
-
-
-def _named(identity: Identity) -> dict[str, str]:
-    return {"productKey": identity.product_key, "deviceName": identity.device_name}
 
 
 FLOWS = (a_server_and_a_gateway_on_the_public_sdks_work_together,)
