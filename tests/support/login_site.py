@@ -27,6 +27,7 @@ from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.connection_gateway.service.sub_devices import SubDevices
+from thinghub.connection_gateway.service.topology_checks import TopologyChecks
 from thinghub.device_protocol.connect import Signed
 from thinghub.device_protocol.signing import SignMethod
 from thinghub.device_protocol.sub_devices import SubDeviceProof
@@ -137,6 +138,7 @@ class Site:
             lambda: 1,
             _counted,
         )
+        self.checks = TopologyChecks(self.others, self.table, self.closing)
         self.refusals, self.seconds = Refusals(), 1.0
         self.pushes = Pushes(self.plane, 100_000)
         self.sub_devices = SubDevices(

@@ -62,6 +62,7 @@ from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.connection_gateway.service.requests import Requests
 from thinghub.connection_gateway.service.sub_devices import SubDevices
+from thinghub.connection_gateway.service.topology_checks import TopologyChecks
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.connection_gateway.settings import Settings
 from thinghub.device_protocol.bus_topics import BUS_TOPICS, DEVICE_LIFECYCLE, BusTopic
@@ -223,10 +224,12 @@ class Gateway:
             now_ms,
             count,
         )
+        topology = GrpcTopology(self.registry_channel)
+        self.topology_checks = TopologyChecks(topology, self.table, self.closing)
         self.logins = Logins(
             self.connections,
             self.authenticator,
-            GrpcTopology(self.registry_channel),
+            topology,
             self.policies,
             self.claims,
             self.table,
@@ -338,6 +341,7 @@ class Gateway:
             self.attempts.run(),
             self.traced.run(),
             self.policies.watch(self.settings.policy_check_seconds),
+            self.topology_checks.watch(self.settings.policy_check_seconds),
             Control(self.bus, self.policies).run(),
         ]
 

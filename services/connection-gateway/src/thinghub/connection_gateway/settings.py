@@ -33,7 +33,9 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     sub_devices_per_second: int = Field(
         200, ge=0, description="log-ins and log-outs done for one gateway device; 0: no limit"
     )
-    policy_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of policy versions")
+    policy_check_seconds: float = Field(
+        300.0, ge=1, description="pause between comparisons of policy versions, and of topology"
+    )
 
     max_connections: int = Field(18000, ge=1)
     max_inflight_downlinks: int = Field(50000, ge=1)

@@ -1,6 +1,7 @@
 """Log-ins of sub-devices against a real Redis: what each answer is, and what is left behind when something goes away
 between two steps."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -214,3 +215,30 @@ async def test_a_sub_device_connected_by_itself_is_ended_by_a_log_in(site: Site)
     site.table.accepted(alone)
     assert await site.log_in(site.gateway(1), SUB) == [OK]
     assert site.plane.closed == [(33, "taken_over")]
+
+
+async def test_a_relation_that_was_removed_during_the_log_in_is_found_later(site: Site) -> None:
+    gateway, other = site.gateway(1), Device("pk", "other")
+    assert await site.log_in(gateway, SUB, other) == [OK, OK]
+    site.others.foreign = {"sub"}
+    await site.checks.check()
+    await site.checks.check()
+    session = site.table.of(SUB)
+    assert session is not None
+    assert site.plane.closed == [(session.handle, "topology")]
+
+
+async def test_a_removed_relation_ends_a_sub_device_and_not_one_that_connected_by_itself(site: Site) -> None:
+    alone = site.gateway(3)
+    await site.claims.claim([Wanted(alone.device, 3, True, 0, 1, "10.0.0.3:1")])
+    assert await site.log_in(site.gateway(1), SUB) == [OK]
+    end = [KickTarget(device, reason="topology") for device in (alone.device, SUB)]
+    kicking = asyncio.create_task(site.kicks.kick(end))
+    while not site.plane.closed:
+        await asyncio.sleep(0.01)
+    session = site.table.of(SUB)
+    assert session is not None
+    assert site.plane.closed == [(session.handle, "topology")]
+    site.end(session)
+    assert await kicking == [False, True]
+    assert site.table.stands(alone)

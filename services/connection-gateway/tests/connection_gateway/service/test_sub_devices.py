@@ -243,6 +243,22 @@ async def test_a_deleted_sub_device_is_told_521_and_is_unknown_afterwards(site: 
     assert (await site.device.login(sub))["code"] == 6100
 
 
+async def test_a_lost_kick_is_made_good_when_the_topology_is_compared(
+    platform: Hub, taps: Taps, redis_url: str, prefix: str
+) -> None:
+    gateway = await platform.gateway(policy_check_seconds=1)
+    site = await Site(platform, gateway).prepare()
+    sub = site.subs[0]
+    await site.device.batch_login(*site.subs)
+    # Nobody finds its session: the kick goes nowhere.
+    redis = await open_redis(redis_url, prefix)
+    await redis.one(cmd("DEL", f"session:{{{sub.product_key}/{sub.device_name}}}"))
+    await redis.close()
+    assert (await site.device.ask(sys(site.device.identity, "thing/topo/delete"), [name(sub)]))["code"] == 200
+    assert await site.device.error(sub) == 6401
+    assert (await site.session(site.subs[1])).online
+
+
 async def test_a_disabled_gateway_device_takes_all_with_it(site: Site, taps: Taps) -> None:
     await site.device.batch_login(*site.subs)
     await site.platform.enable(site.device.identity, False)

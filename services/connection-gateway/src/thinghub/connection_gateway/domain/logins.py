@@ -60,12 +60,15 @@ CODES: dict[str, tuple[Alink, str]] = {
 # Failures that count against the gateway device: what a guesser would produce.
 GUESSES = frozenset({"unknown_device", "unknown_product", "bad_signature", "no_topology"})
 
+# Kicks with this reason end sub-devices only: a device that connected by itself needs no gateway.
+TOPOLOGY = "topology"
+
 # Why a sub-device's session ended, as the kick said.
 ENDED: dict[str, tuple[Alink, str]] = {
     "taken_over": (Alink.CONNECTED_ELSEWHERE, "device is connected elsewhere"),
     "deleted": (Alink.SUB_DEVICE_DELETED, "device is deleted"),
     "disabled": (Alink.SUB_DEVICE_DISABLED, "device is disabled"),
-    "topology": (Alink.NO_TOPOLOGY, "topological relation not exist"),
+    TOPOLOGY: (Alink.NO_TOPOLOGY, "topological relation not exist"),
 }
 ENDED_OTHERWISE = (Alink.SYSTEM_ERROR, "the session was ended")
 # The gateway asked for it.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from thinghub.connection_gateway.domain.claims import Claim, Previous
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.logins import TOPOLOGY
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.errors import ClaimsUnavailable, PeerUnavailable
 from thinghub.connection_gateway.ports import Claims, Count, KickTarget, Peers
@@ -84,8 +85,10 @@ class Kicks:
 
     def _ending(self, target: KickTarget) -> list[Session]:
         """Without an epoch only what is connected now ends: a later session of the device must not find itself
-        ended."""
+        ended. Who connected by itself does not end with its place behind a gateway."""
         newest = self._table.of(target.device)
+        if target.reason == TOPOLOGY and newest is not None and newest.parent is None:
+            return []
         epoch = target.max_epoch or (newest.epoch if newest else 0)
         return self._table.supersede(target.device, epoch)
 
