@@ -122,7 +122,7 @@ class Site:
         self.kicks = Kicks(name, self.claims, peers, self.table, self.closing, _counted)
         policies = Policies(self.others, self.plane)
         limits = LoginLimits(Rates(limit), Rates(3), True, most)
-        attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 1, _counted)
+        attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 0.0, lambda: 1, _counted)
         self.logins = Logins(
             self.plane,
             self.others,

@@ -204,7 +204,9 @@ class Gateway:
             count,
         )
         remembered = RedisAttempts(redis)
-        self.attempts = Attempts(remembered, self.policies.need, settings.remembered_per_minute, now_ms, count)
+        self.attempts = Attempts(
+            remembered, self.policies.need, settings.remembered_per_second, time.monotonic, now_ms, count
+        )
         self.traced = TracedMessages(remembered, traced_messages, count)
         self.refusals = Refusals()
         per_device = Rates(settings.connects_per_minute)

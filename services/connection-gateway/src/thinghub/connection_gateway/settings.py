@@ -26,8 +26,8 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     connects_per_minute: int = Field(5, ge=0, description="authenticated connects of one device; 0: no limit")
     connects_enforce: bool = Field(True, description="false: count what would be refused")
     failures_per_minute: int = Field(600, ge=0, description="failed connects of one address; 0: no limit")
-    remembered_per_minute: int = Field(
-        30000, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: no limit"
+    remembered_per_second: int = Field(
+        500, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: none"
     )
     max_sub_devices: int = Field(1500, ge=0, le=2000, description="sub-devices online behind one gateway device")
     sub_devices_per_second: int = Field(

@@ -1,7 +1,8 @@
 """Remembering connects and closes: bounded, off the path, and careful with names that anybody can make up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -38,8 +39,10 @@ async def nobody_knows(products: Iterable[str]) -> set[str]:
 
 
 @asynccontextmanager
-async def remembering(redis: Redis, count: Counted, per_minute: int = 0) -> AsyncIterator[Attempts]:
-    attempts = Attempts(RedisAttempts(redis), only_pk, per_minute, lambda: 1234, count)
+async def remembering(
+    redis: Redis, count: Counted, per_second: int = 500, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Attempts]:
+    attempts = Attempts(RedisAttempts(redis), only_pk, per_second, clock, lambda: 1234, count)
     attempts.address = "gw:9103"
     task = asyncio.create_task(attempts.run())
     try:
@@ -83,7 +86,7 @@ async def test_names_of_no_product_and_names_that_are_none_are_not_written(redis
 
 async def test_unproven_refusals_have_a_small_allowance_of_their_own(redis: Redis, prefix: str) -> None:
     counted = Counted()
-    async with remembering(redis, counted, per_minute=500) as attempts:
+    async with remembering(redis, counted, 500, clock=lambda: 7.0) as attempts:
         for number in range(100):
             attempts.refused(f"d{number}&pk", "unknown_device", "10.0.0.9:1")
         for number in range(150):
@@ -101,7 +104,7 @@ async def test_unproven_refusals_have_a_small_allowance_of_their_own(redis: Redi
 
 async def test_what_does_not_fit_is_counted_and_nobody_waits(redis: Redis) -> None:
     counted = Counted()
-    attempts = Attempts(RedisAttempts(redis), only_pk, 0, lambda: 1, counted)
+    attempts = Attempts(RedisAttempts(redis), only_pk, 50_000, lambda: 0.0, lambda: 1, counted)
     for _ in range(MAX_WAITING + 7):
         attempts.refused("one&pk", "bad_signature", "10.0.0.9:1")
     assert (len(attempts), counted) == (MAX_WAITING, {"attempts_forgotten": 7})
@@ -128,7 +131,7 @@ async def test_without_redis_they_are_forgotten_and_later_ones_remembered(
 
 async def test_without_the_registry_sessions_are_remembered_all_the_same(redis: Redis) -> None:
     counted = Counted()
-    attempts = Attempts(RedisAttempts(redis), nobody_knows, 0, lambda: 1, counted)
+    attempts = Attempts(RedisAttempts(redis), nobody_knows, 500, time.monotonic, lambda: 1, counted)
     task = asyncio.create_task(attempts.run())
     attempts.refused("one&pk", "bad_signature", "10.0.0.9:1")
     attempts.accepted([session()])

@@ -6,6 +6,7 @@ nothing have a small allowance of their own, and only names of products that exi
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from typing import Protocol
 from thinghub.common.errors import Fault
 from thinghub.connection_gateway.domain.attempts import UNPROVEN, Attempt, Kind, Traced
 from thinghub.connection_gateway.domain.device import Device
-from thinghub.connection_gateway.domain.rates import Rates
+from thinghub.connection_gateway.domain.rates import PerSecond
 from thinghub.connection_gateway.domain.sessions import Session
 from thinghub.connection_gateway.ports import Count
 from thinghub.device_protocol.connect import ConnectError, named_device
@@ -54,24 +55,26 @@ class Remembered(Protocol):
 
 
 class Attempts:
-    """`per_minute`: what is remembered at most; 0: everything. `address` is known once this gateway serves RPC."""
+    """`per_second`: what is remembered at most; 0: nothing. `clock` gives seconds of a steady clock. `address` is known
+    once this gateway serves RPC."""
 
     def __init__(
         self,
         remembered: Remembered,
         unknown_products: NeedProducts,
-        per_minute: int,
+        per_second: int,
+        clock: Callable[[], float],
         clock_ms: Callable[[], int],
         count: Count,
     ) -> None:
         self._remembered = remembered
         self._unknown_products = unknown_products
-        self._sessions = Rates(per_minute, 1)
-        self._refusals = Rates(_share(per_minute, REFUSED_SHARE), 1)
-        self._unproven = Rates(_share(per_minute, UNPROVEN_SHARE), 1)
+        self._sessions = PerSecond(per_second)
+        self._refusals = PerSecond(_share(per_second, REFUSED_SHARE))
+        self._unproven = PerSecond(_share(per_second, UNPROVEN_SHARE))
+        self._clock = clock
         self._clock_ms = clock_ms
         self._count = count
-        self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Device | str, Attempt]] = deque()
         self._writing = False
         self._wake = asyncio.Event()
@@ -103,15 +106,16 @@ class Attempts:
 
     async def drained(self, deadline: float) -> None:
         """Waits until everything noted was written, no longer than this."""
-        ends = self._loop.time() + deadline
-        while (self._waiting or self._writing) and self._loop.time() < ends:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                while self._waiting or self._writing:
+                    await asyncio.sleep(0.01)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def _note(self, allowance: Rates, who: Device | str, kind: Kind, reason: str, client: str) -> None:
-        if len(self._waiting) >= MAX_WAITING or not allowance.count(None, self._loop.time()):
+    def _note(self, allowance: PerSecond, who: Device | str, kind: Kind, reason: str, client: str) -> None:
+        if len(self._waiting) >= MAX_WAITING or not allowance.allows(None, self._clock()):
             self._forget(1)
             return
         self._waiting.append((who, Attempt(kind, str(reason), client, self.address, self._clock_ms())))
@@ -144,8 +148,8 @@ class Attempts:
             self._count("attempts_forgotten")
 
 
-def _share(per_minute: int, share: int) -> int:
-    return max(per_minute // share, 1) if per_minute else 0
+def _share(per_second: int, share: int) -> int:
+    return max(per_second // share, 1) if per_second else 0
 
 
 def _named(username: str) -> Device | None:
