@@ -192,6 +192,18 @@ async def test_a_history_that_comes_again_is_there_once(things: ThingBench) -> N
     assert await things.values(SUB, "Temp") == [20, 20, 21, 21]
 
 
+async def test_a_post_of_several_times_is_found_by_each(things: ThingBench) -> None:
+    several = [at(number, 1000 * number) for number in range(1, 6)]
+    assert (await things.post("thing/event/property/batch/post", {"properties": {"Load": several}}))["code"] == 200
+    assert await things.values(GATEWAY, "Load", EVER._replace(end_ms=2500)) == [1, 2]
+    assert await things.values(GATEWAY, "Load", EVER._replace(ascending=False, limit=1)) == [5, 4]
+    again = things.message(POST, {"Load": at(6, 6000), "Power": at(7, 9000)})
+    for _ in range(2):
+        await things.handle([again])
+    assert await things.values(GATEWAY, "Load", EVER._replace(start_ms=5500, end_ms=7000)) == [6]
+    assert await things.values(GATEWAY, "Power") == [7]
+
+
 async def test_of_a_deleted_device_no_latest_value_stays(things: ThingBench) -> None:
     await things.post(POST, {"Load": 1}, epoch=NOW_MS * 1000)
     await things.relayed.forget([(GATEWAY, NOW_MS - 1)])

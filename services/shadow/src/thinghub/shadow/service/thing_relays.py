@@ -32,6 +32,7 @@ from thinghub.shadow.domain.thing_posts import (
 from thinghub.shadow.ports.documents import Device
 from thinghub.shadow.ports.relays import Relayed, Topology
 from thinghub.shadow.ports.things import EventRow, PropertyRow
+from thinghub.shadow.service.thing_rows import rows_of
 
 HELD_S = 10.0
 MAX_HELD = 200_000
@@ -116,10 +117,8 @@ class Share:
     def rows(self) -> Iterator[PropertyRow]:
         if not self.model.stored:
             return
-        for number, items in enumerate(self._moments()):
-            row_id = derive(self.message.id, f"part/{self.number}/{number}")
-            timed = {identifier: [item] for identifier, item in items.items()}
-            yield PropertyRow(self.device, self.message.received_ms, row_id, {}, timed)
+        row_id = derive(self.message.id, f"part/{self.number}")
+        yield from rows_of(self.device, self.message.received_ms, row_id, self.post)
 
     def event_rows(self) -> Iterator[EventRow]:
         if not self.model.stored:
@@ -151,7 +150,7 @@ class Share:
             yield self._derived(f"event/{number}", event_topic(*self.device, one.event.identifier), body)
 
     def _moments(self) -> Sequence[Mapping[str, Item]]:
-        """Of a history each time is a moment of its own, so that it is found by its time."""
+        """Of a history each time is a moment of its own."""
         return bodies.moments(self.post) if self.via else bodies.by_time(self.post)
 
     def _derived(self, stage: str, topic: str, body: bytes) -> Message:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from thinghub.device_protocol.tsl.model import Property
+from thinghub.shadow.domain.property_pages import page_together
 from thinghub.shadow.domain.thing_models import ThingModel
 from thinghub.shadow.domain.thing_posts import Item
 from thinghub.shadow.errors import SpanInvalid, ThingModelMissing
@@ -40,8 +41,9 @@ class ThingReports:
     async def values(self, device: Device, identifier: str, span: Span) -> tuple[Sequence[Item], int]:
         """And the time to go on with, 0 for none. Raises SpanInvalid, StoreUnavailable."""
         check_span(span)
-        found = await self._history.values(device, identifier, span)
-        return found[: span.limit], found[span.limit].time_ms if len(found) > span.limit else 0
+        found = {identifier: await self._history.values(device, identifier, span)}
+        page, next_ms = page_together(found, span.start_ms, span.end_ms, span.limit, span.ascending)
+        return page[identifier], next_ms
 
     async def events(self, device: Device, identifier: str, kind: str, span: Span) -> tuple[Sequence[EventRow], int]:
         """The same of events; empty: every one."""

@@ -38,6 +38,7 @@ from thinghub.shadow.ports.things import (
 from thinghub.shadow.service.thing_lookups import IotIds, ThingModels
 from thinghub.shadow.service.thing_observation import Tally, ThingObservation
 from thinghub.shadow.service.thing_relays import RelayedPost, Relays, Share, judge
+from thinghub.shadow.service.thing_rows import rows_of
 
 log = logging.getLogger("thinghub.shadow.things")
 _PREFIX_LEVELS = 4  # "", sys, product key, device name
@@ -196,8 +197,7 @@ class _Judged:
         if post.plain or post.timed:
             self._keep_latest(post)
             if self.model.stored:
-                row = PropertyRow(self.device, message.received_ms, message.id, post.plain, post.timed)
-                self.effects.posts.append(row)
+                self.effects.posts.extend(rows_of(self.device, message.received_ms, message.id, post))
         self.effects.data.extend(self._data(post, request_id))
         if self.model.stored and post.events:
             self.effects.events.extend(self._event_rows(post))
