@@ -5,8 +5,10 @@ import json
 import time
 from typing import Any
 
-from tests.integration.flows.steps import connected, until_status
+from tests.integration.flows.histories import new_gateway
+from tests.integration.flows.steps import connected, eventually, new_device, until_status
 from tests.integration.flows.things import POST, asked, heard, latest, modelled
+from tests.support.gateway_device import GatewayDevice, sys
 from tests.support.identity import Identity
 from tests.support.openapi import OpenApi
 from tests.support.platform import Platform
@@ -98,6 +100,38 @@ async def of_two_callers_with_one_version_one_wins(platform: Platform) -> None:
         assert sorted(answer["Success"] for answer in answers) == [False, True]
 
 
+async def a_sub_device_asks_and_is_told_over_its_gateway(platform: Platform) -> None:
+    api = platform.api()
+    identity, sub = await new_gateway(api), await modelled(api)
+    async with await connected(platform, identity) as device:
+        gateway = GatewayDevice(device)
+        assert (await gateway.add(sub))["code"] == 200
+        assert (await gateway.login(sub))["code"] == 200
+        await wish(api, sub, {"Temp": 30})
+        command = json.loads((await gateway.receive(sys(sub, "thing/service/property/set"))).payload)
+        assert command["params"] == {"Temp": 30}
+        reply = await gateway.ask(sys(sub, GET), ["Temp"])
+        assert reply["data"] == {"Temp": {"value": 30, "version": 1}}
+        assert (await gateway.ask(sys(sub, DELETE), {"Temp": {"version": 1}}))["code"] == 200
+        assert await shown(api, sub, "Temp") == {"Temp": (None, 1)}
+
+
+async def a_device_made_anew_under_a_name_begins_with_nothing(platform: Platform) -> None:
+    api = platform.api()
+    identity = await modelled(api)
+    async with await connected(platform, identity) as device:
+        assert (await asked(device, identity, POST, {"Temp": 30}))["code"] == 200
+    await wish(api, identity, {"Temp": 31})
+    await api.ok("DeleteDevice", **named(identity))
+    await new_device(api, identity.product_key, identity.device_name)
+
+    async def forgotten() -> bool:
+        kept = await shown(api, identity, "Temp")
+        return kept == {"Temp": (None, 0)} and await latest(api, identity) == {}
+
+    assert await eventually(forgotten)
+
+
 async def hostile_requests_for_desired_properties_are_refused_in_bounded_time(platform: Platform) -> None:
     api = platform.api()
     identity = await modelled(api)
@@ -126,5 +160,7 @@ FLOWS = (
     a_desired_property_reaches_the_device_and_is_cleared_by_it,
     a_device_that_was_away_asks_when_it_comes,
     of_two_callers_with_one_version_one_wins,
+    a_sub_device_asks_and_is_told_over_its_gateway,
+    a_device_made_anew_under_a_name_begins_with_nothing,
     hostile_requests_for_desired_properties_are_refused_in_bounded_time,
 )
