@@ -179,6 +179,26 @@ async def test_a_gateways_end_ends_all_its_sub_devices(site: Site, taps: Taps, r
     assert keys == []
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_gateway_that_connects_anew_has_its_sub_devices_back_and_hears_nothing_of_the_old_ones(
+    site: Site, taps: Taps, elsewhere: bool
+) -> None:
+    gateway = await site.platform.gateway() if elsewhere else site.gateway
+    await site.device.batch_login(*site.subs)
+    again = await site.connect(gateway, site.device.identity)
+    assert (await again.batch_login(*site.subs))["code"] == 200
+    await site.device.device.wait_closed(5)
+    for sub in site.subs:
+        again.device.publish(sub.topic("update"), b"x")
+        (message,) = await taps.custom_many(sub, 1)
+        session = await site.session(sub)
+        assert (session.online, session.epoch) == (True, message.epoch)
+    await asyncio.sleep(0.3)
+    assert again.quiet()
+    for sub in site.subs:
+        assert json.loads(taps.statuses(sub)[-1].payload)["status"] == "online"
+
+
 async def test_a_connection_that_closes_during_log_ins_leaves_no_claim(site: Site, taps: Taps) -> None:
     for number in range(5):
         device = await site.connect(site.gateway, site.device.identity)

@@ -48,26 +48,30 @@ class Notices:
 
     def ended(self, sessions: Iterable[tuple[Session, str]]) -> None:
         """These sessions are over, each for this reason."""
-        for session, reason in sessions:
-            gateway = session.parent
-            if gateway is not None and reason != LOGOUT and self._table.stands(gateway):
-                self._tell(gateway, session.device, ENDED.get(reason, ENDED_OTHERWISE), qos=1)
+        self._tell(
+            self._notice(gateway, session.device, ENDED.get(reason, ENDED_OTHERWISE), qos=1)
+            for session, reason in sessions
+            if (gateway := session.parent) is not None and reason != LOGOUT and self._table.stands(gateway)
+        )
 
     def foreign(self, publishes: Iterable[Foreign]) -> None:
-        now = self._clock()
+        now, told = self._clock(), []
         for one in publishes:
             session = self._table.by_handle(one.handle)
             if session is not None and self._foreign.allows(one.handle, now):
-                self._tell(session, one.device, CODES["no_session"], qos=0)
+                told.append(self._notice(session, one.device, CODES["no_session"], qos=0))
             else:
                 self._count("foreign_untold")
+        self._tell(told)
 
-    def _tell(self, gateway: Session, device: Device, what: tuple[Alink, str], qos: int) -> None:
+    def _notice(self, gateway: Session, device: Device, what: tuple[Alink, str], qos: int) -> Push:
         code, message = what
         body = {"id": str(self._next_id()), "code": int(code), "message": message, "data": named(device)}
         payload = json.dumps(body, separators=(",", ":")).encode()
-        push = Push(gateway.handle, error_topic(gateway.device), payload, qos, must_subscribe=True)
-        self._pushes.start([(push, self._told)])
+        return Push(gateway.handle, error_topic(gateway.device), payload, qos, must_subscribe=True)
+
+    def _tell(self, notices: Iterable[Push]) -> None:
+        self._pushes.start([(notice, self._told) for notice in notices])
 
     def _told(self, outcome: Outcome) -> None:
         self._count(f"error_notice_{outcome}")
