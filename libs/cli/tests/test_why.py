@@ -212,3 +212,15 @@ def test_colours_only_where_asked_for() -> None:
 def test_a_sub_device_is_shown_with_its_gateway_device() -> None:
     behind = {"ProductKey": "a1hub", "DeviceName": "hub", "Online": False}
     assert "behind      gateway device a1hub/hub, OFFLINE" in page(SICK | {"GatewayDevice": behind}, False)
+
+
+def test_what_is_away_is_named_and_nothing_is_made_up_for_it() -> None:
+    away = [{"Part": "device-registry", "Why": "it cannot be reached"}, {"Part": "connection-gateway", "Why": "Redis"}]
+    answer = {name: value for name, value in SICK.items() if name not in ("Device", "Session", "LastClose")}
+    said = page(answer | {"Away": away, "Attempts": [], "SampledEvery": None}, False)
+    assert "device      not known now" in said
+    assert "session     not known now\nattempts    not known now\n" in said
+    assert "messages    not known now" in said
+    assert "away        device-registry (it cannot be reached): what it would say is missing" in said
+    assert "connection-gateway (Redis)" in said
+    assert "device      not registered" in page(answer, False)

@@ -4,7 +4,19 @@ import dataclasses
 
 import pytest
 
-from thinghub.api_gateway.domain.support import Attempt, AttemptKind, Claim, Conclusion, Known, Live, Parent, conclude
+from thinghub.api_gateway.domain.support import (
+    GATEWAYS,
+    REGISTRY,
+    Attempt,
+    AttemptKind,
+    Away,
+    Claim,
+    Conclusion,
+    Known,
+    Live,
+    Parent,
+    conclude,
+)
 from thinghub.api_gateway.domain.values import Device, DeviceId
 
 NAME = DeviceId("pk", "attic")
@@ -32,7 +44,8 @@ def known(*attempts: Attempt, session: Claim = OFFLINE, alive: bool = True) -> K
 
 
 def concluded(device: Device | None, what: Known | None) -> Conclusion:
-    return conclude(NAME, device, what, NOW)
+    away = [] if what else [Away(GATEWAYS, "Redis: no answer")]
+    return conclude(NAME, device, what, NOW, away=away)
 
 
 def test_a_row_of_refusals_is_counted_with_address_and_advice() -> None:
@@ -75,6 +88,13 @@ def test_takeovers_in_a_row_are_two_devices_with_one_identity() -> None:
     assert "taken over 3 times" in said.sentence
     long_ago = [dataclasses.replace(one, time_ms=one.time_ms - 3_600_000) for one in fights]
     assert concluded(DEVICE, known(*long_ago, session=ONLINE)).healthy
+    assert concluded(DEVICE, known(refused(0, "connect_rate"), *fights)).cause == "identity_used_twice"
+    assert concluded(DEVICE, known(refused(0), *fights)).cause == "refused"
+
+
+def test_a_device_that_connects_too_often_is_told_why_its_last_session_ended() -> None:
+    said = concluded(DEVICE, known(refused(1, "connect_rate"), closed(3), accepted(4)))
+    assert said.sentence.endswith("The last one ended at 2026-09-21 14:13:17 UTC: fell silent.")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +105,7 @@ def test_takeovers_in_a_row_are_two_devices_with_one_identity() -> None:
         (None, None, "not_registered", "register it"),
         (dataclasses.replace(DEVICE, disabled=True), known(refused(1)), "disabled", "EnableThing"),
         (dataclasses.replace(DEVICE, disabled=True), None, "disabled", "EnableThing"),
-        (DEVICE, None, "gateways_away", "No gateway answers"),
+        (DEVICE, None, "gateways_away", "cannot be told now: connection-gateway, Redis: no answer."),
         (DEVICE, known(session=ONLINE, alive=False), "gateway_gone", "gw:9103"),
         (DEVICE, known(accepted(5)), "offline", "why was not recorded"),
         (DEVICE, known(), "not_seen", "last seen online 2026-09-21"),
@@ -99,9 +119,10 @@ def test_every_cause_has_its_sentence(device: Device | None, what: Known | None,
 
 
 def test_without_the_registry_the_gateways_decide() -> None:
-    assert conclude(NAME, None, known(session=ONLINE), NOW, registry_away=True).healthy
-    assert conclude(NAME, None, known(refused(1)), NOW, registry_away=True).cause == "refused"
-    assert conclude(NAME, None, known(), NOW, registry_away=True).cause == "not_seen"
+    away = [Away(REGISTRY, "it cannot be reached")]
+    assert conclude(NAME, None, known(session=ONLINE), NOW, away=away).healthy
+    assert conclude(NAME, None, known(refused(1)), NOW, away=away).cause == "refused"
+    assert conclude(NAME, None, known(), NOW, away=away).cause == "not_seen"
 
 
 HUB = DeviceId("pk", "hub")

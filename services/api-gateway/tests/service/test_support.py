@@ -104,7 +104,8 @@ async def test_while_no_gateway_answers_the_registry_alone_does(platform: "Platf
     product_key, name = await made_device(platform.api())
     platform.gateways.away = True
     body = (await platform.rest("GET", path(product_key, name))).json()
-    assert (body["Cause"], body["Away"]) == ("gateways_away", ["connection-gateway"])
+    assert body["Cause"] == "gateways_away"
+    assert body["Away"] == [{"Part": "connection-gateway", "Why": "no gateway"}]
     assert "Session" not in body
     assert body["Attempts"] == []
     platform.gateways.away = False

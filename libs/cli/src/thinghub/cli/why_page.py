@@ -34,18 +34,19 @@ def _sections(answer: Answer, paint: Paint) -> Iterable[tuple[str, list[str]]]:
     yield "session", [_session(answer.get("Session"))]
     if answer.get("Traffic"):
         yield "traffic", _traffic(answer["Traffic"])
-    yield "attempts", [_attempt(one, paint) for one in answer["Attempts"][:10]] or ["none is remembered"]
+    nothing = "none is remembered" if answer.get("Session") else "not known now"
+    yield "attempts", [_attempt(one, paint) for one in answer["Attempts"][:10]] or [nothing]
     if answer.get("LastClose"):
         yield "last close", [_attempt(answer["LastClose"], paint)]
     yield "limits", _limits(answer["Limits"])
     yield "messages", _messages(answer)
     if answer["Away"]:
-        yield "away", [f"{', '.join(answer['Away'])}: what it would say is missing above"]
+        yield "away", [f"{one['Part']} ({_shown(one['Why'])}): what it would say is missing" for one in answer["Away"]]
 
 
-def _device(device: Answer | None, away: list[str]) -> str:
+def _device(device: Answer | None, away: list[Answer]) -> str:
     if device is None:
-        return "not known now" if "device-registry" in away else "not registered"
+        return "not known now" if any(one["Part"] == "device-registry" for one in away) else "not registered"
     active = f"active since {_time(device['UtcActive'])}" if device.get("UtcActive") else "never active"
     state = "DISABLED" if device["Disabled"] else "enabled"
     return f"{state}, {active}, registered {_time(device.get('UtcCreate'))}, IotId {_shown(device['IotId'])}"

@@ -13,6 +13,7 @@ from thinghub.api_gateway.domain.values import Device, DeviceId
 
 # So many takeovers in so short a time are two devices with one identity, not one that moves.
 FIGHTS, FIGHT_MS = 3, 600_000
+REGISTRY, GATEWAYS = "device-registry", "connection-gateway"
 
 
 class AttemptKind(IntEnum):
@@ -110,6 +111,14 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """A part of the platform that did not answer, and why, as far as a caller is told."""
+
+    part: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conclusion:
     """`cause` is a word for programs, `sentence` says what is wrong and what to do."""
 
@@ -124,18 +133,22 @@ def conclude(
     known: Known | None,
     now_ms: int,
     *,
-    registry_away: bool = False,
+    away: Sequence[Away] = (),
     parent: Parent | None = None,
 ) -> Conclusion:
-    """`device` None: there is none, or (`registry_away`) nobody knows; `known` None: no gateway answered."""
-    if device is None and not registry_away:
+    """`device` None: there is none, or the registry is away; `known` None: the gateways are."""
+    missing = {one.part: one.why for one in away}
+    if device is None and REGISTRY not in missing:
         return _unregistered(name, known)
     if device is not None and device.disabled:
         return _problem("disabled", "It is disabled: connects are refused until it is enabled again (EnableThing).")
     if known is None:
-        return _problem("gateways_away", "No gateway answers: whether it is online cannot be told now.")
+        why = missing.get(GATEWAYS, "")
+        return _problem("gateways_away", f"Whether it is online cannot be told now: connection-gateway, {why}.")
+    if fighting := _fighting(known, now_ms):
+        return fighting
     if known.session.online and known.gateway_alive:
-        return _fighting(known, now_ms) or _dropped(known) or _online(known)
+        return _dropped(known) or _online(known)
     if known.session.online:
         return _stranded(known)
     return _offline(device, known, parent)
@@ -152,8 +165,10 @@ def _unregistered(name: DeviceId, known: Known | None) -> Conclusion:
 
 
 def _fighting(known: Known, now_ms: int) -> Conclusion | None:
+    """Also of a device that is offline this moment, unless something else refuses it by now."""
     takeovers = [one for one in known.attempts if one.reason == "taken_over" and one.time_ms > now_ms - FIGHT_MS]
-    if len(takeovers) < FIGHTS:
+    refused = known.attempts[:1] if not known.session.online else []
+    if len(takeovers) < FIGHTS or any(one.reason not in ("", "taken_over", "connect_rate") for one in refused):
         return None
     hosts = _hosts([*takeovers, *(one for one in known.attempts if one.kind is AttemptKind.ACCEPTED)])
     return _problem(
@@ -209,7 +224,7 @@ def _stranded(known: Known) -> Conclusion:
 def _offline(device: Device | None, known: Known, parent: Parent | None) -> Conclusion:
     last = known.attempts[0] if known.attempts else None
     if last is not None and last.kind is AttemptKind.REFUSED:
-        return _refused(_refusals(known.attempts))
+        return _refused(_refusals(known.attempts), known.last_close)
     if parent is not None and not parent.online:
         return _problem(
             "gateway_device_away",
@@ -225,9 +240,12 @@ def _offline(device: Device | None, known: Known, parent: Parent | None) -> Conc
     )
 
 
-def _refused(run: Sequence[Attempt]) -> Conclusion:
+def _refused(run: Sequence[Attempt], last_close: Attempt | None) -> Conclusion:
     many = f"last {len(run)} connects were" if len(run) > 1 else "last connect was"
-    return _problem("refused", f"Its {many} refused: {run[0].meaning}, {_from(run)}. {run[0].advice}".rstrip())
+    sentence = f"Its {many} refused: {run[0].meaning}, {_from(run)}. {run[0].advice}".rstrip()
+    if run[0].reason == "connect_rate" and last_close is not None:
+        sentence += f" The last one ended at {moment(last_close.time_ms)}: {last_close.meaning}."
+    return _problem("refused", sentence)
 
 
 def _never_seen(device: Device | None, parent: Parent | None) -> Conclusion:

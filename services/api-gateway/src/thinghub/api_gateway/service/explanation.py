@@ -7,6 +7,7 @@ from pydantic import Field
 from thinghub.api_gateway.domain.support import (
     Attempt,
     AttemptKind,
+    Away,
     Claim,
     Conclusion,
     Known,
@@ -102,6 +103,11 @@ class ExplainedTraffic(Members):
     behind_device_name: str | None = None
 
 
+class ExplainedAway(Members):
+    part: str
+    why: str
+
+
 class ExplainedMessage(Members):
     topic: str
     size: int
@@ -126,7 +132,7 @@ class ExplainDeviceResponse(Response):
     limits: ExplainedLimits
     messages: list[ExplainedMessage] = Field(description="The last sampled ones, newest first; never a payload.")
     sampled_every: int | None = Field(None, description="One message in so many; 0: none is sampled.")
-    away: list[str] = Field(description="Parts of the platform that did not answer.")
+    away: list[ExplainedAway] = Field(description="Parts of the platform that did not answer.")
 
 
 def explanation(
@@ -134,7 +140,7 @@ def explanation(
     device: Device | None,
     policy: Policy,
     known: Known | None,
-    away: list[str],
+    away: list[Away],
     conclusion: Conclusion,
     parent: Parent | None,
 ) -> ExplainDeviceResponse:
@@ -154,7 +160,7 @@ def explanation(
         limits=_limits(policy.limits),
         messages=[_message(one) for one in known.messages] if known else [],
         sampled_every=known.sampled_every if known else None,
-        away=away,
+        away=[ExplainedAway(part=one.part, why=one.why) for one in away],
     )
 
 

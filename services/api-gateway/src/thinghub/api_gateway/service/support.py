@@ -3,7 +3,7 @@
 import logging
 import time
 
-from thinghub.api_gateway.domain.support import Known, Parent, conclude
+from thinghub.api_gateway.domain.support import GATEWAYS, REGISTRY, Away, Known, Parent, conclude
 from thinghub.api_gateway.domain.values import Device, DeviceId, DeviceRef, Role
 from thinghub.api_gateway.errors import Refused
 from thinghub.api_gateway.service.explanation import ExplainDeviceResponse, explanation
@@ -24,7 +24,7 @@ async def explain_device(call: Call, request: ExplainDeviceRequest) -> ExplainDe
     policy = await call.owners.products.policy(name.product_key)
     if not policy.found or (call.instance_id and policy.instance_id != call.instance_id):
         raise Refused("iot.prod.NotExistedProduct", f"There is no product {name.product_key}.")
-    away: list[str] = []
+    away: list[Away] = []
     device = await _registered(call, name, away)
     known = await _known(call, name, away)
     parent = await _parent(call, device) if device and known else None
@@ -33,26 +33,26 @@ async def explain_device(call: Call, request: ExplainDeviceRequest) -> ExplainDe
         device,
         known,
         time.time_ns() // 1_000_000,
-        registry_away="device-registry" in away,
+        away=away,
         parent=parent,
     )
     return explanation(name, device, policy, known, away, conclusion, parent)
 
 
-async def _registered(call: Call, name: DeviceId, away: list[str]) -> Device | None:
+async def _registered(call: Call, name: DeviceId, away: list[Away]) -> Device | None:
     try:
         (device,) = await call.owners.devices.get(call.instance_id, [DeviceRef(name)], False)
     except Fault as fault:
-        _note_away(fault, "device-registry", away)
+        _note_away(fault, REGISTRY, away)
         return None
     return device
 
 
-async def _known(call: Call, name: DeviceId, away: list[str]) -> Known | None:
+async def _known(call: Call, name: DeviceId, away: list[Away]) -> Known | None:
     try:
         (known,) = await call.owners.gateways.explain([name])
     except Fault as fault:
-        _note_away(fault, "connection-gateway", away)
+        _note_away(fault, GATEWAYS, away)
         return None
     return known
 
@@ -68,11 +68,14 @@ async def _parent(call: Call, device: Device) -> Parent | None:
     return Parent(gateway.device, session.online)
 
 
-def _note_away(fault: Fault, part: str, away: list[str]) -> None:
-    """Half an answer is worth giving when the other half cannot be had."""
-    if not (isinstance(fault, Unavailable) or (isinstance(fault, RemoteFault) and fault.kind == "Unavailable")):
+def _note_away(fault: Fault, part: str, away: list[Away]) -> None:
+    """Half an answer is worth giving when the other half cannot be had. What a part says of itself is told."""
+    if isinstance(fault, RemoteFault) and fault.kind == "Unavailable":
+        away.append(Away(part, fault.message or "it lacks a part that it needs"))
+    elif isinstance(fault, Unavailable):
+        away.append(Away(part, "it cannot be reached"))
+    else:
         raise fault
-    away.append(part)
 
 
 OPERATIONS = (
