@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thinghub.common.errors import Unavailable
+from thinghub.common.errors import Fault, Unavailable
 from thinghub.common.postgres import Postgres
 from thinghub.common.redis import Redis
 from thinghub.common.runtime import Runtime
@@ -72,10 +72,10 @@ def model(product_key: str, *identifiers: str, **more: Any) -> ThingModel:
 
 
 class Registry:
-    """Models, identities and topology. `away`: nothing can be asked; `asked` counts questions about topology."""
+    """Models, identities and topology. `fault` is what a question about topology ends in; `asked` counts them."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.fault: Fault | None = None
         self.asked = 0
         self.known = {
             "gwpk": model("gwpk", "Load", "Power"),
@@ -94,8 +94,8 @@ class Registry:
 
     async def held(self, gateway: Device, devices: Sequence[Device]) -> Sequence[bool]:
         self.asked += 1
-        if self.away:
-            raise Unavailable("no registry")
+        if self.fault:
+            raise self.fault
         return [(gateway, device) in self.relations for device in devices]
 
 

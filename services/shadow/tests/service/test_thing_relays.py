@@ -14,7 +14,7 @@ from tests.support.shadow_things import (
     WEAK_SUB,
     ThingBench,
 )
-from thinghub.common.errors import Unavailable
+from thinghub.common.errors import Fault, RemoteFault, Unavailable
 from thinghub.shadow.ports.documents import Device
 
 PACK = "thing/event/property/pack/post"
@@ -139,13 +139,19 @@ async def test_topology_is_asked_once_a_batch_and_remembered_for_a_while(things:
 
 
 async def test_while_topology_cannot_be_asked_the_batch_comes_again(things: ThingBench) -> None:
-    things.registry.away = True
     message = things.message(PACK, {"subDevices": [part(SUB, {"Temp": 20})]})
-    with pytest.raises(Unavailable):
-        await things.handle([message])
-    things.registry.away = False
+    for fault in (Unavailable("no registry"), RemoteFault("Internal", "internal", "")):
+        things.registry.fault = fault
+        with pytest.raises(Fault):
+            await things.handle([message])
+    things.registry.fault = None
     await things.handle([message])
     assert await things.latest(SUB, "Temp") == [20]
+
+
+async def test_a_gateway_that_is_gone_holds_nothing(things: ThingBench) -> None:
+    things.registry.fault = RemoteFault("NotFound", "device_not_found", "")
+    assert (await things.post(PACK, {"subDevices": [part(SUB, {"Temp": 20})]}))["code"] == 6401
 
 
 async def test_a_history_is_stored_by_its_times_and_told_as_history(things: ThingBench) -> None:
@@ -241,3 +247,13 @@ async def test_malformed_bodies_have_clear_codes_in_bounded_time(things: ThingBe
         assert (await things.post(below, payload))["code"] == code, (below, payload[:60])
     assert time.process_time() - started < 5
     assert things.kept.told() == {}
+
+
+async def test_a_batch_of_the_largest_posts_is_stored_whole(things: ThingBench) -> None:
+    entries = [{"Temp": at(number % 99, 1000 + number)} for number in range(200)]
+    batch = [things.message(HISTORY, [part(SUB, entries)]) for _ in range(60)]
+    await things.handle(batch)
+    async with things.history.connected(10) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM property_post") == 12_000
+    assert len(things.kept.data) == 12_000
+    assert {reply["code"] for reply in things.kept.replies()} == {200}

@@ -23,6 +23,8 @@ from thinghub.shadow.ports.things import EventRow, PropertyRow, Span
 DAY_MS = 24 * 3600 * 1000
 AHEAD = 3
 WRITE_S = 10.0
+# Rows in one statement; the deadline is each chunk's.
+CHUNK = 5_000
 READ_S = 4.0
 EVERY_S = 3600.0
 RETRY_S = 5.0
@@ -74,12 +76,15 @@ class PostgresHistory:
         kept = [one for one in posts if one.received_ms // DAY_MS >= oldest]
         happened = [one for one in events if one.received_ms // DAY_MS >= oldest]
         days = {one.received_ms // DAY_MS for one in kept} | {one.received_ms // DAY_MS for one in happened}
-        async with self.connected(WRITE_S) as connection:
-            await self.make(connection, days)
-            if kept:
-                await connection.execute(_ADD_POSTS, *_post_columns(kept))
-            if happened:
-                await connection.execute(_ADD_EVENTS, *_event_columns(happened))
+        # What is written when a later chunk fails is the same when the batch comes again.
+        for start in range(0, max(len(kept), len(happened)), CHUNK):
+            some, others = kept[start : start + CHUNK], happened[start : start + CHUNK]
+            async with self.connected(WRITE_S) as connection:
+                await self.make(connection, days)
+                if some:
+                    await connection.execute(_ADD_POSTS, *_post_columns(some))
+                if others:
+                    await connection.execute(_ADD_EVENTS, *_event_columns(others))
 
     async def values(self, device: Device, identifier: str, span: Span) -> list[Item]:
         statement = _VALUES.format(order="ASC" if span.ascending else "DESC")

@@ -20,6 +20,8 @@ from thinghub.shadow.ports.desired import NOTHING, Asked, Desired
 from thinghub.shadow.ports.documents import Device
 
 DEADLINE_S = 2.0
+# Requests in one run; the deadline is each run's.
+CHUNK = 200
 
 # KEYS desired. ARGV time, then identifier, expected version or '', and JSON of each. Versions, or who conflicts.
 _SET = Script("""
@@ -96,7 +98,10 @@ class RedisDesired:
         return list(_desired(identifiers, answer).values())
 
     async def run(self, asked: Sequence[Asked]) -> list[dict[str, Desired] | None]:
-        answers = await self._redis.run([_command(one) for one in asked], DEADLINE_S, wait=self._wait)
+        answers: list[Answer] = []
+        for start in range(0, len(asked), CHUNK):
+            commands = [_command(one) for one in asked[start : start + CHUNK]]
+            answers += await self._redis.run(commands, DEADLINE_S, wait=self._wait)
         found: list[dict[str, Desired] | None] = []
         for one, answer in zip(asked, answers, strict=True):
             if not isinstance(one.what, Wanted):

@@ -13,6 +13,9 @@ from thinghub.shadow.errors import StoreUnavailable
 from thinghub.shadow.ports.documents import Device
 from thinghub.shadow.ports.relays import Relayed
 
+# Commands in one run; the deadline is each run's.
+CHUNK = 1_000
+
 # KEYS values. ARGV gateway or '', epoch, sequence, names by comma, values by line: JSON [value, epoch milliseconds].
 _PUT = Script("""
 local via, epoch, sequence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -60,11 +63,10 @@ class RedisRelayed:
         await self._run([script(_FORGET, [properties_key(device)], [at_ms * 1000]) for device, at_ms in deleted])
 
     async def _run(self, commands: Sequence[Command]) -> None:
-        if not commands:
-            return
-        for answer in await self._redis.run(commands, DEADLINE_S, wait=self._wait):
-            if isinstance(answer, RedisError):
-                raise StoreUnavailable(f"Redis: {answer}")
+        for start in range(0, len(commands), CHUNK):
+            for answer in await self._redis.run(commands[start : start + CHUNK], DEADLINE_S, wait=self._wait):
+                if isinstance(answer, RedisError):
+                    raise StoreUnavailable(f"Redis: {answer}")
 
 
 def _put(one: Relayed) -> Command:

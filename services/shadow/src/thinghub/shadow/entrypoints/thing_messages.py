@@ -14,6 +14,8 @@ from thinghubpb.bus.v1 import control_pb2, record_pb2
 
 # Messages handled in one go: what a device waits for while the others are done, against calls saved.
 MAX_BATCH = 1000
+# The same in bytes: one message may carry 200 values, each with rows and messages of its own.
+MAX_BYTES = 1 << 20
 HandleBatch = Callable[[Sequence[Arrived]], Awaitable[None]]
 log = logging.getLogger("thinghub.shadow.things")
 
@@ -28,11 +30,13 @@ class ThingMessages:
 
     async def __call__(self, records: Sequence[BusRecord]) -> None:
         batch: list[Arrived] = []
+        size = 0
         for record in records:
             batch.extend(self._messages(record))
-            if len(batch) >= MAX_BATCH:
+            size += len(record.value)
+            if len(batch) >= MAX_BATCH or size >= MAX_BYTES:
                 await self._handle(batch)
-                batch = []
+                batch, size = [], 0
         if batch:
             await self._handle(batch)
 

@@ -37,6 +37,8 @@ from thinghub.shadow.service.thing_rows import rows_of
 HELD_S = 10.0
 MAX_HELD = 200_000
 MAX_CALLS = 16
+# Kinds of faults that say of a gateway that it holds nothing.
+_GONE = frozenset({"NotFound", "InvalidArgument", "FailedPrecondition"})
 _TOPICS = {f"/thing/event/{what}/post": what for what in (PACK, HISTORY)}
 _SUFFIXES = tuple(_TOPICS)
 
@@ -70,9 +72,9 @@ class Relations:
             try:
                 held = await self._topology.held(gateway, devices)
             except RemoteFault as fault:
-                if fault.kind == "Unavailable":
+                if fault.kind not in _GONE:
                     raise
-                return set()  # a gateway that is gone holds nothing
+                return set()
         return {(gateway, device) for device, yes in zip(devices, held, strict=True) if yes}
 
 
