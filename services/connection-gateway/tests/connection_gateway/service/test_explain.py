@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.gateway_core import connect_packet
 from tests.support.gateway_device import GatewayDevice
-from tests.support.gateways import Hub, RunningGateway, Taps, device_id, refusal
+from tests.support.gateways import Hub, RunningGateway, Taps, device_id, eventually, hub, refusal
 from tests.support.identity import Identity, Login
+from tests.support.servers import RedisServer
 from thinghub.common.errors import RemoteFault
 from thinghub.common.redis import open_redis
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
@@ -216,3 +217,33 @@ async def test_a_sub_device_is_told_with_the_gateway_device_that_carries_it(plat
     assert "topology" in refused.attempts[0].advice
     await device.device.disconnect()
     await until_said(gateway, sub, [(CLOSED, "client"), (ACCEPTED, "")])
+
+
+async def test_without_redis_the_question_is_unavailable_and_what_happened_meanwhile_is_counted(
+    private_redis: RedisServer, redis_url: str, postgres_dsn: str, prefix: str
+) -> None:
+    async with hub(private_redis.url, postgres_dsn, prefix, bus_url=f"streams+{redis_url}") as platform:
+        gateway = await platform.gateway()
+        identity = await platform.device(await platform.product())
+        device = await gateway.connect(identity)
+        await until_said(gateway, identity, [(ACCEPTED, "")])
+        private_redis.pause()
+        try:
+            await device.disconnect()
+            with pytest.raises(RemoteFault) as refused:
+                await gateway.rpc.Explain(pb.ExplainRequest(devices=[device_id(identity)]))
+            assert (refused.value.kind, refused.value.remote_reason) == ("Unavailable", "claims_unavailable")
+            await eventually(lambda: forgotten(gateway), 10)
+        finally:
+            private_redis.resume()
+        await asyncio.wait_for(gateway.runtime.health.wait_ready(), 15)
+        await refusal(dataclasses.replace(identity, device_secret="wrong").login(), *gateway.mqtt)
+        async with asyncio.timeout(10):
+            while (await explain(gateway, identity)).attempts[0].reason != "bad_signature":
+                await asyncio.sleep(0.05)
+
+
+async def forgotten(gateway: RunningGateway) -> bool:
+    events = "thinghub_connection_gateway_events_total"
+    value = gateway.runtime.metrics.registry.get_sample_value
+    return (value(events, {"event": "attempts_forgotten"}) or 0) >= 1

@@ -1,11 +1,13 @@
 """What is refused stands in the log: one line a second, whatever comes."""
 
 import dataclasses
+import json
 import logging
 
 import pytest
 
 from tests.support.gateways import Hub, eventually, refusal
+from thinghub.common.logs import JsonFormatter
 from thinghub.connection_gateway.service.refusals import Refusals
 
 
@@ -23,6 +25,8 @@ def test_many_refusals_are_one_line_with_counts_and_three_examples(caplog: pytes
     assert "connect bad_signature 1000 (d0&pk from 10.0.0.0:1, d1&pk from 10.0.0.1:1, d2&pk from 10.0.0.2:1)" in line
     assert "login no_topology 1 (pk/sub from pk/gw 10.0.0.1:1)" in line
     assert caplog.records[0].levelno == logging.WARNING
+    fields = json.loads(JsonFormatter("gateway").format(caplog.records[0]))
+    assert {"reason": "connect bad_signature", "count": 1000} in fields["refused"]
     refusals.report()
     assert len(lines(caplog)) == 1
 

@@ -44,7 +44,9 @@ class Refusals:
         counts, examples = dict(self._counts.most_common()), self._examples
         self._counts, self._examples = Counter(), {}
         text = "; ".join(f"{reason} {many} ({', '.join(examples[reason])})" for reason, many in counts.items())
-        log.warning("refused: %s", text, extra={"refused": counts})
+        # no reason as a name: the log hides what stands under a name like bad_signature
+        told = [{"reason": reason, "count": many} for reason, many in counts.items()]
+        log.warning("refused: %s", text, extra={"refused": told})
 
 
 def _printable(text: str) -> str:
