@@ -80,7 +80,7 @@ class Script:
         return answer["result"]
 
     async def event(
-        self, name: str, fits: Callable[[list[Any]], bool] = lambda args: True, deadline: float = 10
+        self, name: str, fits: Callable[[list[Any]], bool] = lambda args: True, deadline: float = 20
     ) -> list[Any]:
         """The arguments of the next such call back that fits; those that do not are passed over."""
         async with asyncio.timeout(deadline):
@@ -137,7 +137,7 @@ class LinkKitDevice(Script):
 
     async def _connect(self) -> None:
         await self.call("connect_async")
-        _, code, *_ = await self.event("on_connect", deadline=20)
+        _, code, *_ = await self.event("on_connect")
         assert code == 0
         if self._thing:
             await self.event("on_thing_enable")
@@ -149,7 +149,7 @@ class LinkKitDevice(Script):
         code, _ = await self.call("publish_topic", topic, payload, qos)
         assert code == 0
 
-    async def message(self, topic: str = "", deadline: float = 10) -> tuple[str, str]:
+    async def message(self, topic: str = "", deadline: float = 20) -> tuple[str, str]:
         """The next message that no parser of the SDK took, on that topic or on any: topic and payload."""
         args = await self.event("on_topic_message", lambda args: topic in ("", args[0]), deadline)
         return args[0], args[1]

@@ -106,7 +106,7 @@ async def test_custom_topics_go_both_ways(all_in_one: AllInOne, api: OpenApi) ->
         await pub(api, identity, "get", b"down")
         assert await device.message() == (identity.topic("get"), "down")
         await device.publish(identity.topic("update"), '{"v":7}')
-        topic, payload = await device.message(deadline=20)
+        topic, payload = await device.message()
         assert (topic, json.loads(payload)) == (identity.topic("get"), {"v": 7})
 
 

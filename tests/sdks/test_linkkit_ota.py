@@ -26,7 +26,7 @@ async def test_a_device_downloads_what_it_is_told_and_reports_until_it_has_it(
         await device.call("ota_report_version", None, "1.0.0")  # the SDK says that it failed, whatever became of it
         firmware = await ota.firmware_of(api, identity.product_key, package, digest)
         job = await ota.job_of(api, Device(identity), firmware)
-        kind, version, size, url, method, sign, module, _ = await device.event("on_ota_message_arrived", deadline=20)
+        kind, version, size, url, method, sign, module, _ = await device.event("on_ota_message_arrived")
         assert (kind, version, size, module) == (1, "2.0.0", len(package), "default")
         await device.call("query_ota_firmware")
         asked = await device.event("on_ota_message_arrived")

@@ -45,9 +45,9 @@ async def _added_and_logged_in(servers: Servers, kit: LinkKitDevice, pump: Ident
     await kit.publish(f"{topic}_reply", json.dumps({"id": wanted["id"], "code": 200, "data": {}}), 0)
     secret = [[pump.product_key, pump.device_name, pump.device_secret]]
     await kit.call("gateway_add_subdev_topo", secret)
-    assert (await kit.event("on_gateway_add_subdev_topo_reply", deadline=20))[1] == 200
+    assert (await kit.event("on_gateway_add_subdev_topo_reply"))[1] == 200
     await kit.call("gateway_login_subdev", secret)
-    assert (await kit.event("on_gateway_login_subdev_reply", deadline=20))[1:3] == [200, [named(pump)]]
+    assert (await kit.event("on_gateway_login_subdev_reply"))[1:3] == [200, [named(pump)]]
     behind = await servers.ok("https-v1", "get_thing_topo", **names(gateway), PageNo=1, PageSize=10)
     assert [row["DeviceName"] for row in behind["Data"]["List"]["deviceInfo"]] == [pump.device_name]
     before = await servers.ok("https-v1", "get_gateway_by_sub_device", **names(pump))
@@ -57,7 +57,7 @@ async def _added_and_logged_in(servers: Servers, kit: LinkKitDevice, pump: Ident
 async def _spoken_with(servers: Servers, kit: LinkKitDevice, pump: Identity) -> None:
     prefix = f"/sys/{pump.product_key}/{pump.device_name}/thing"
     await kit.publish(f"{prefix}/event/property/post", '{"id":"5","version":"1.0","params":{"Temp":21}}')
-    _, payload = await kit.message(f"{prefix}/event/property/post_reply", deadline=20)
+    _, payload = await kit.message(f"{prefix}/event/property/post_reply")
     assert (json.loads(payload)["id"], json.loads(payload)["code"]) == ("5", 200)
     status = await servers.ok("https", "query_device_property_status", **names(pump))
     values = {row["Identifier"]: row.get("Value") for row in status["Data"]["List"]["PropertyStatusInfo"]}

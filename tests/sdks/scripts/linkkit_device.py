@@ -7,6 +7,7 @@ a line `{"event": ..., "args": [...]}`. The end of stdin ends it.
 
 import json
 import logging
+import ssl
 import sys
 import threading
 from enum import Enum
@@ -37,6 +38,26 @@ CALLBACKS = (
     "on_gateway_topo_change",
 )
 _writing = threading.Lock()
+
+
+class OneAtATime(ssl.SSLSocket):
+    """The SDK publishes from other threads than the one that reads, and OpenSSL is not made for two threads in one
+    connection: now and then it sends a broken record, to whatever server. That is not what is to be shown here."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "OneAtATime":
+        made = super().__new__(cls, *args, **kwargs)
+        made._turn = threading.Lock()
+        return made
+
+    _turn: threading.Lock
+
+    def send(self, *args: Any) -> int:
+        with self._turn:
+            return super().send(*args)
+
+    def recv(self, *args: Any) -> bytes:
+        with self._turn:
+            return super().recv(*args)
 
 
 def say(**line: Any) -> None:
@@ -75,6 +96,7 @@ def result(kit: Any, call: str, args: list[Any]) -> Any:
 
 
 def main() -> None:
+    ssl.SSLContext.sslsocket_class = OneAtATime
     kit = made(json.loads(sys.argv[1]))
     for line in sys.stdin:
         request = json.loads(line)
