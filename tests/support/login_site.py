@@ -18,6 +18,7 @@ from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.domain.verdicts import Verdict
 from thinghub.connection_gateway.errors import ClaimsUnavailable
 from thinghub.connection_gateway.ports import Authenticated, ProductPolicy, Pushed, StatusEvent
+from thinghub.connection_gateway.service.admission import Admission
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.kicks import Kicks
@@ -123,18 +124,15 @@ class Site:
         policies = Policies(self.others, self.plane)
         limits = LoginLimits(Rates(limit), Rates(3), True, most)
         attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 0.0, lambda: 1, _counted)
+        admission = Admission(self.claims, self.table, self.kicks, self.closing, self.others, attempts, lambda: 1)
         self.logins = Logins(
             self.plane,
             self.others,
             self.others,
             policies,
-            self.claims,
+            admission,
             self.table,
-            self.kicks,
-            self.closing,
-            self.others,
             limits,
-            attempts,
             lambda: 1,
             _counted,
         )

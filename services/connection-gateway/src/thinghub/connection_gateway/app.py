@@ -1,6 +1,6 @@
 """connection-gateway, put together.
 
-    core (Rust) ──events──> Pump ─┬─ Connects ── auth, policies (registry), claims (Redis), Kicks
+    core (Rust) ──events──> Pump ─┬─ Connects ── auth, policies (registry), Admission: claims (Redis), Kicks
                                   ├─ SubDevices, Logins ── the same for sub-devices; Notices ──> gateway devices
                                   ├─ Closing ─── releases claims, status events (bus)
                                   ├─ Records ─── bus, whose answer goes back to the core
@@ -44,6 +44,7 @@ from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.entrypoints.control import Control
 from thinghub.connection_gateway.entrypoints.events import Pump
 from thinghub.connection_gateway.entrypoints.rpc import GatewayRpc
+from thinghub.connection_gateway.service.admission import Admission
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.closing import Closing
@@ -211,15 +212,12 @@ class Gateway:
         self.refusals = Refusals()
         per_device = Rates(settings.connects_per_minute)
         limits = ConnectLimits(per_device, Rates(settings.failures_per_minute), settings.connects_enforce)
+        admission = Admission(self.claims, self.table, self.kicks, self.closing, self.events, self.attempts, now_ms)
         self.connects = Connects(
             self.connections,
             self.authenticator,
             self.policies,
-            self.claims,
-            self.table,
-            self.kicks,
-            self.closing,
-            self.events,
+            admission,
             limits,
             self.attempts,
             self.refusals,
@@ -233,18 +231,14 @@ class Gateway:
             self.authenticator,
             topology,
             self.policies,
-            self.claims,
+            admission,
             self.table,
-            self.kicks,
-            self.closing,
-            self.events,
             LoginLimits(
                 per_device,
                 Rates(settings.failures_per_minute),
                 settings.connects_enforce,
                 settings.max_sub_devices,
             ),
-            self.attempts,
             now_ms,
             count,
         )

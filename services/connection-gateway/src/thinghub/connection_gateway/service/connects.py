@@ -1,10 +1,9 @@
 """CONNECT: from a request to a session, in batches (design §5).
 
-    parse -> auth (one call) -> policies -> index -> claim (a script a device, pipelined)
-          -> former owner told -> accept -> online
+    parse -> auth (one call) -> rate -> policies -> Admission (claim, former owner told, accept, online)
 
 Every stage has a deadline of its own in its adapter, and they add up to less than 5 s. Whatever fails is answered
-with its reason; a claim whose connection is gone, or was superseded meanwhile, is released.
+with its reason.
 """
 
 import asyncio
@@ -14,16 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from thinghub.common.errors import Fault
-from thinghub.connection_gateway.domain.claims import Claimed, Wanted
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.rates import Rates
-from thinghub.connection_gateway.domain.sessions import Session, SessionTable
+from thinghub.connection_gateway.domain.sessions import Session
 from thinghub.connection_gateway.domain.verdicts import CONNACK, GUESSES, Verdict
-from thinghub.connection_gateway.errors import ClaimsUnavailable
-from thinghub.connection_gateway.ports import Authenticator, Claims, Connections, Count, StatusEvent, StatusEvents
+from thinghub.connection_gateway.ports import Authenticator, Connections, Count
+from thinghub.connection_gateway.service.admission import ADMITTED, GONE, Admission
 from thinghub.connection_gateway.service.attempts import Attempts
-from thinghub.connection_gateway.service.closing import Closing
-from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.device_protocol.connect import ConnectClaims, ConnectError, parse_connect
@@ -76,11 +72,7 @@ class Connects:
         connections: Connections,
         authenticator: Authenticator,
         policies: Policies,
-        claims: Claims,
-        table: SessionTable,
-        kicks: Kicks,
-        closing: Closing,
-        events: StatusEvents,
+        admission: Admission,
         limits: ConnectLimits,
         attempts: Attempts,
         refusals: Refusals,
@@ -90,11 +82,7 @@ class Connects:
         self._connections = connections
         self._authenticator = authenticator
         self._policies = policies
-        self._claims = claims
-        self._table = table
-        self._kicks = kicks
-        self._closing = closing
-        self._events = events
+        self._admission = admission
         self._limits = limits
         self._attempts = attempts
         self._refusals = refusals
@@ -158,12 +146,11 @@ class Connects:
         candidates = await self._permitted(self._within_rate(candidates))
         if not candidates:
             return
-        devices = [candidate.device for candidate in candidates]
-        self._table.arriving(devices)
-        try:
-            await self._claim(candidates)
-        finally:
-            self._table.arrived(devices)
+        now = self._clock_ms()
+        sessions = [_session(one, now) for one in candidates]
+        reasons = await self._admission.admit(sessions, self._connections.accept)
+        judged = zip(candidates, reasons, strict=True)
+        self._refuse([(one.request, reason) for one, reason in judged if reason not in (ADMITTED, GONE)])
 
     def _understood(self, requests: Sequence[ConnectRequest]) -> list[_Candidate]:
         now = asyncio.get_running_loop().time()
@@ -218,66 +205,6 @@ class Connects:
         self._refuse([(one.request, "unknown_product") for one in candidates if one.claims.product_key in unknown])
         return [one for one in candidates if one.claims.product_key not in unknown]
 
-    async def _claim(self, candidates: Sequence[_Candidate]) -> None:
-        now = self._clock_ms()
-        wanted = [_wanted(candidate, now) for candidate in candidates]
-        devices = {one.device for one in wanted}
-        try:
-            await self._closing.settled(devices)
-            await self._claims.index(list(devices))
-            claimed = await self._claims.claim(wanted)
-        except ClaimsUnavailable as fault:
-            log.warning("sessions could not be claimed: %s", fault)
-            self._refuse([(one.request, "claims_unavailable") for one in candidates])
-            for candidate in candidates:  # the script may have run, its answer lost
-                self._closing.abandon(_session(candidate, 0, now), offline=False)
-            return
-        await self._take(candidates, claimed, now)
-
-    async def _take(self, candidates: Sequence[_Candidate], claimed: Sequence[Claimed], now: int) -> None:
-        """Own former sessions end at once; a former owner elsewhere is told before the new session is accepted."""
-        at_once: list[tuple[Session, bool]] = []
-        after_kick: list[tuple[Session, Claimed]] = []
-        for candidate, claim in zip(candidates, claimed, strict=True):
-            if claim.barred:
-                self._refuse([(candidate.request, "barred")])
-                continue
-            session = _session(candidate, claim.epoch, now)
-            self._table.claim(session)
-            if claim.previous is None:
-                at_once.append((session, False))
-            elif self._kicks.end_own(claim.previous, session.device):
-                at_once.append((session, True))
-            else:
-                after_kick.append((session, claim))
-        await self._accept(at_once)
-        if after_kick:
-            former = [(session.device, claim.previous) for session, claim in after_kick if claim.previous]
-            await self._kicks.tell_former_owners(former)
-            await self._accept([(session, True) for session, _ in after_kick])
-
-    async def _accept(self, sessions: Sequence[tuple[Session, bool]]) -> None:
-        """`bool`: the session replaces one that was online."""
-        standing, online = [], []
-        for session, replaces in sessions:
-            if self._table.unclaim(session):
-                standing.append((session, replaces))
-            else:
-                self._connections.reject([(session.connection, CONNACK["superseded"], "superseded")])
-                self._attempts.refused(session.device, "superseded", session.client)
-                self._closing.abandon(session, offline=replaces)
-        handles = self._connections.accept([session for session, _ in standing])
-        now = self._clock_ms()
-        for (session, replaces), handle in zip(standing, handles, strict=True):
-            if handle:
-                accepted = session.under(handle)
-                self._table.accepted(accepted)
-                online.append(StatusEvent(accepted, True, now, accepted.since_ms))
-            else:
-                self._closing.abandon(session, offline=replaces)
-        self._attempts.accepted(event.session for event in online)
-        await self._events.emit(online)
-
     def _refuse(self, refusals: Sequence[tuple[ConnectRequest, str]]) -> None:
         if not refusals:
             return
@@ -294,16 +221,12 @@ def _host(request: ConnectRequest) -> str:
     return request.client.rpartition(":")[0]
 
 
-def _wanted(candidate: _Candidate, now: int) -> Wanted:
-    request = candidate.request
-    return Wanted(candidate.device, request.connection, request.clean, candidate.claims.ext, now, request.client)
-
-
-def _session(candidate: _Candidate, epoch: int, now: int) -> Session:
+def _session(candidate: _Candidate, now: int) -> Session:
+    """Not claimed yet: without an epoch."""
     request = candidate.request
     return Session(
         candidate.device,
-        epoch,
+        0,
         request.connection,
         candidate.claims.ext,
         candidate.iot_id,

@@ -1,11 +1,9 @@
 """Log-ins of sub-devices: from a proof to a session on the gateway's connection, in batches (device-mqtt §10).
 
-    auth (one call) -> topology (one a gateway) -> policies -> rate, room -> index -> claim (a script a device)
-         -> former owner told -> attach -> online
+    auth (one call) -> topology (one a gateway) -> policies -> room, rate -> Admission (claim, attach, online)
 
 A sub-device's session is a session like any other: claimed with the number of the gateway's connection, kicked, closed,
-released and reported by itself. What fails is answered with its reason. A claim whose gateway went away meanwhile, or
-that was superseded, is released.
+released and reported by itself. What fails is answered with its reason.
 """
 
 import asyncio
@@ -15,25 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thinghub.common.errors import Fault
-from thinghub.connection_gateway.domain.claims import Claimed, Wanted
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.logins import GUESSES, OK
 from thinghub.connection_gateway.domain.rates import Rates
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.domain.verdicts import Verdict
-from thinghub.connection_gateway.errors import ClaimsUnavailable
-from thinghub.connection_gateway.ports import (
-    Authenticator,
-    Claims,
-    Connections,
-    Count,
-    StatusEvent,
-    StatusEvents,
-    Topology,
-)
-from thinghub.connection_gateway.service.attempts import Attempts
-from thinghub.connection_gateway.service.closing import Closing
-from thinghub.connection_gateway.service.kicks import Kicks
+from thinghub.connection_gateway.ports import Authenticator, Connections, Count, Topology
+from thinghub.connection_gateway.service.admission import GONE, Admission
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.device_protocol.sub_devices import SubDeviceProof
 
@@ -66,15 +52,6 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
-    """`replaces`: its device was online before."""
-
-    index: int
-    session: Session
-    replaces: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LoginLimits:
     """Authenticated log-ins a minute of a sub-device (its own connects count as well), failed ones of a gateway device,
     sub-devices online behind one."""
@@ -92,13 +69,9 @@ class Logins:
         authenticator: Authenticator,
         topology: Topology,
         policies: Policies,
-        claims: Claims,
+        admission: Admission,
         table: SessionTable,
-        kicks: Kicks,
-        closing: Closing,
-        events: StatusEvents,
         limits: LoginLimits,
-        attempts: Attempts,
         clock_ms: Callable[[], int],
         count: Count,
     ) -> None:
@@ -106,13 +79,9 @@ class Logins:
         self._authenticator = authenticator
         self._topology = topology
         self._policies = policies
-        self._claims = claims
+        self._admission = admission
         self._table = table
-        self._kicks = kicks
-        self._closing = closing
-        self._events = events
         self._limits = limits
-        self._attempts = attempts
         self._clock_ms = clock_ms
         self._count = count
 
@@ -124,12 +93,12 @@ class Logins:
             candidates = await check(candidates, answers)
             if not candidates:
                 return answers
-        devices = [candidate.device for candidate in candidates]
-        self._table.arriving(devices)
-        try:
-            await self._claim(candidates, answers)
-        finally:
-            self._table.arrived(devices)
+        now = self._clock_ms()
+        sessions = [_session(one, now) for one in candidates]
+        for one, reason in zip(
+            candidates, await self._admission.admit(sessions, self._connections.attach), strict=True
+        ):
+            answers[one.index] = "gateway_gone" if reason == GONE else reason or OK
         return answers
 
     async def _unhurried(self, candidates: Sequence[_Candidate], answers: list[str]) -> list[_Candidate]:
@@ -198,69 +167,6 @@ class Logins:
         self._count("logins_over_rate")
         return self._limits.enforce
 
-    async def _claim(self, candidates: Sequence[_Candidate], answers: list[str]) -> None:
-        now = self._clock_ms()
-        sessions = [_session(one, now) for one in candidates]
-        devices = {one.device for one in candidates}
-        try:
-            await self._closing.settled(devices)
-            await self._claims.index(list(devices))
-            claimed = await self._claims.claim([_wanted(session) for session in sessions])
-        except ClaimsUnavailable as fault:
-            log.warning("sub-devices' sessions could not be claimed: %s", fault)
-            for one, session in zip(candidates, sessions, strict=True):
-                answers[one.index] = "claims_unavailable"
-                self._closing.abandon(session, offline=False)  # the script may have run, its answer lost
-            return
-        await self._take(
-            [(one.index, session) for one, session in zip(candidates, sessions, strict=True)], claimed, answers
-        )
-
-    async def _take(
-        self, wanted: Sequence[tuple[int, Session]], claimed: Sequence[Claimed], answers: list[str]
-    ) -> None:
-        """Own former sessions end at once; a former owner elsewhere is told before the new session begins."""
-        at_once: list[_Claimed] = []
-        after_kick: list[tuple[_Claimed, Claimed]] = []
-        for (index, session), claim in zip(wanted, claimed, strict=True):
-            if claim.barred:
-                answers[index] = "barred"
-                continue
-            session = replace(session, epoch=claim.epoch)
-            self._table.claim(session)
-            one = _Claimed(index, session, claim.previous is not None)
-            if claim.previous is None or self._kicks.end_own(claim.previous, session.device):
-                at_once.append(one)
-            else:
-                after_kick.append((one, claim))
-        await self._attach(at_once, answers)
-        if after_kick:
-            await self._kicks.tell_former_owners(
-                (one.session.device, claim.previous) for one, claim in after_kick if claim.previous
-            )
-            await self._attach([one for one, _ in after_kick], answers)
-
-    async def _attach(self, claimed: Sequence[_Claimed], answers: list[str]) -> None:
-        standing = []
-        for one in claimed:
-            if self._table.unclaim(one.session):
-                standing.append(one)
-            else:
-                answers[one.index] = "superseded"
-                self._closing.abandon(one.session, offline=one.replaces)
-        handles = self._connections.attach([one.session for one in standing])
-        now, online = self._clock_ms(), []
-        for one, handle in zip(standing, handles, strict=True):
-            if handle:
-                attached = one.session.under(handle)
-                self._table.accepted(attached)
-                online.append(StatusEvent(attached, True, now, attached.since_ms))
-            else:
-                answers[one.index] = "gateway_gone"
-                self._closing.abandon(one.session, offline=one.replaces)
-        self._attempts.accepted(event.session for event in online)
-        await self._events.emit(online)
-
     def _without(
         self, candidates: Sequence[_Candidate], refused: Mapping[int, str], answers: list[str]
     ) -> list[_Candidate]:
@@ -293,7 +199,3 @@ def _session(candidate: _Candidate, now: int) -> Session:
         candidate.login.proof.clean,
         parent=gateway,
     )
-
-
-def _wanted(session: Session) -> Wanted:
-    return Wanted(session.device, session.connection, session.clean, session.ext, session.since_ms, session.client)
