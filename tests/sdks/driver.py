@@ -25,17 +25,22 @@ class Raised(Exception):
     """The SDK raised; the arguments are what the script told of it."""
 
 
+def command(script: str) -> list[str]:
+    """Runs that script in the SDKs' environment."""
+    assert PYTHON.exists(), f"{PYTHON} is missing: `make sdks` makes it"
+    return [str(PYTHON), str(SCRIPTS / f"{script}.py")]
+
+
 class Script:
     """`async with` starts and ends the process; every wait has a deadline."""
 
     def __init__(self, name: str, settings: object) -> None:
-        self._command = [str(PYTHON), str(SCRIPTS / f"{name}.py"), json.dumps(settings)]
+        self._command = [*command(name), json.dumps(settings)]
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
         self._events: dict[str, asyncio.Queue[list[Any]]] = {}
 
     async def __aenter__(self) -> Self:
-        assert PYTHON.exists(), f"{PYTHON} is missing: `make sdks` makes it"
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.sdks.driver import PYTHON, SCRIPTS
+from tests.sdks.driver import command
 from thinghub.api_gateway.service.model import REST_ONLY, Members
 from thinghub.api_gateway.service.operation import Operation
 from thinghub.api_gateway.service.table import OPERATIONS
@@ -22,8 +22,8 @@ KINDS = {"string": "str", "integer": "int", "boolean": "bool", "number": "float"
 
 @pytest.fixture(scope="module")
 def theirs() -> dict[str, Any]:
-    command = [str(PYTHON), str(SCRIPTS / "api_models.py")]
-    known: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    printed = subprocess.run(command("api_models"), capture_output=True, check=True, timeout=60).stdout
+    known: dict[str, Any] = json.loads(printed)
     return known
 
 
