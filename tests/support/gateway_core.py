@@ -7,7 +7,7 @@ import select
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import thinghub_gateway_core as core
@@ -188,10 +188,28 @@ class Gateway:
     def admit(self, device: Device, name: str = "dev", ext: int = 0) -> int:
         (request,) = self.take(self.seen.connects)
         self.epoch += 1
-        (handle,) = self.core.accept([Accept(request.conn, "pk", name, self.epoch, ext)])
+        return self._accept(device, Accept(request.conn, "pk", name, self.epoch, ext))
+
+    def _accept(self, device: Device, accept: Accept) -> int:
+        (handle,) = self.core.accept([accept])
         assert handle > 0
-        assert device.expect("connack") == {"session_present": False, "code": 0}
+        assert device.expect("connack") == {"session_present": accept.session_present, "code": 0}
         return handle
+
+    def keep(
+        self,
+        name: str = "dev",
+        present: bool = False,
+        subscriptions: Sequence[str] = (),
+        stopped: Sequence[str] = (),
+    ) -> tuple[Device, int]:
+        """A device with a session that outlives its connection, and what it has from before."""
+        device = Device(self.port).send(connect_packet(username=f"{name}&pk", flags=0xC0))
+        (request,) = self.take(self.seen.connects)
+        assert not request.clean
+        self.epoch += 1
+        accept = Accept(request.conn, "pk", name, self.epoch, 0, False, present, subscriptions, stopped)
+        return device, self._accept(device, accept)
 
     def attach(self, gateway: int, *names: str, product_key: str = "pk", ext: int = 0) -> list[int]:
         """Sub-sessions of these devices on the connection of the session `gateway`: a handle each."""
@@ -218,8 +236,16 @@ class Gateway:
     def local(self, count: int = 1) -> list[LocalMessage]:
         return self.take(self.seen.local, count)
 
-    def deliver(self, handle: int, topic: str, payload: bytes = b"d", qos: int = 0, subscribed: bool = True) -> None:
-        self.core.deliver([Downlink(1, handle, topic, payload, qos, subscribed)])
+    def deliver(
+        self,
+        handle: int,
+        topic: str,
+        payload: bytes = b"d",
+        qos: int = 0,
+        subscribed: bool = True,
+        dup: bool = False,
+    ) -> None:
+        self.core.deliver([Downlink(1, handle, topic, payload, qos, subscribed, dup)])
 
     def outcome(self) -> str:
         (delivered,) = self.take(self.seen.delivered)

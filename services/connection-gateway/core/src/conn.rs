@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use crate::acks::Acks;
+use crate::answers::Answers;
 use crate::downlink::Window;
 use crate::protocol::Protocol;
 use crate::slots::Key;
@@ -26,6 +27,7 @@ pub mod pause {
     pub const QUOTA: u8 = 1;
     pub const BACKPRESSURE: u8 = 2;
     pub const ACKS: u8 = 4;
+    pub const STORE: u8 = 8;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct Conn {
     pub subs: Option<Box<Subs>>,
     /// QoS 1 towards the peer, of all its sessions.
     pub window: Option<Box<Window>>,
+    /// What waits for a change of a persistent session to be stored.
+    pub answers: Option<Box<Answers>>,
     /// Bytes that arrived and were not used: a partial packet, or whatever came before a pause.
     pub inbox: Vec<u8>,
     pub out: Vec<u8>,
@@ -106,6 +110,7 @@ impl Conn {
             session: None,
             subs: None,
             window: None,
+            answers: None,
             inbox: Vec::new(),
             out: Vec::new(),
             acks: Acks::default(),

@@ -11,7 +11,7 @@ use crate::quota::Buckets;
 use crate::reactor::Reactor;
 use crate::record::Done;
 use crate::session::{Policy, Session};
-use crate::shared::{Accept, Attach, Closed, Command, lock};
+use crate::shared::{Accept, Attach, Closed, Command, Kept, lock};
 use crate::slots::Key;
 use crate::subs::Subs;
 
@@ -51,6 +51,8 @@ impl Reactor {
                 }
             }
             Command::Deliver(messages) => messages.into_iter().for_each(|message| self.deliver(message)),
+            Command::ConfirmSubscriptions(tokens) => tokens.into_iter().for_each(|token| self.confirm_change(token)),
+            Command::FailSubscriptions(tokens) => tokens.into_iter().for_each(|token| self.fail_change(token)),
             Command::Commit(records) => records.into_iter().for_each(|record| self.commit(Key::from_number(record))),
             Command::Fail(records) => records.into_iter().for_each(|record| self.fail_record(Key::from_number(record))),
             Command::Inspect(handles) => handles.into_iter().for_each(|handle| self.inspect(handle)),
@@ -92,7 +94,10 @@ impl Reactor {
         conn.session = Some(accept.session);
         conn.since_us = now_us;
         conn.partial_us = 0;
-        encode::connack(&mut conn.out, false, 0);
+        encode::connack(&mut conn.out, accept.session_present, 0);
+        if let Some(Kept { subscriptions, stopped }) = accept.kept {
+            self.restore(accept.connection, accept.session, &subscriptions, &stopped);
+        }
         self.mark_dirty(accept.connection);
         self.mark_ready(accept.connection);
         self.schedule(accept.connection);
@@ -209,6 +214,9 @@ impl Reactor {
         }
         if conn.phase == Phase::Pending && lock(&self.shared.pending).remove(&key.number()) {
             self.results.dropped.push(key.number());
+        }
+        for token in conn.answers.iter().flat_map(|answers| answers.tokens()) {
+            self.changes.remove(&token);
         }
         if let Some(subs) = conn.subs.take() {
             self.shared.counters.reasons("sub_closed", reason, subs.len() as u64);

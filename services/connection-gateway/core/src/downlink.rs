@@ -27,6 +27,8 @@ pub struct Message {
     pub token: i64,
     pub topic: String,
     pub payload: Vec<u8>,
+    /// Sent to the device before, perhaps on another connection.
+    pub dup: bool,
     pub deadline_us: u64,
 }
 

@@ -1,11 +1,12 @@
 //! The connection plane: sockets, TLS, MQTT, permissions, quotas, ordered acknowledgement, record packing.
 //!
 //! Read in this order: `codec` and `protocol` (bytes in, events out), `topics`, `quota`, `session`, `subs`, `downlink`,
-//! `acks`, `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`,
-//! `control`, `pushes`, `figures` (who does it), and `roster`, `shared` and `py` (how Python takes part).
+//! `acks`, `answers`, `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`,
+//! `control`, `persistence`, `pushes`, `figures` (who does it), and `roster`, `shared` and `py` (how Python takes part).
 //! `python/thinghub_gateway_core/__init__.pyi` is the contract.
 
 pub mod acks;
+pub mod answers;
 pub mod codec;
 pub mod conn;
 pub mod control;
@@ -17,6 +18,7 @@ pub mod ids;
 pub mod listener;
 pub mod options;
 pub mod packets;
+pub mod persistence;
 pub mod protocol;
 pub mod pushes;
 #[cfg(feature = "python")]

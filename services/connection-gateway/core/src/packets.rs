@@ -108,6 +108,7 @@ impl Reactor {
             Event::Connect(connect) => return self.connect(key, &connect),
             Event::Oversize(qos, packet_id) => self.refuse_publish(key, qos, packet_id, Count::RefusedTooLarge),
             Event::PubAck(packet_id) => self.puback(key, packet_id),
+            Event::Subscribe(..) | Event::Unsubscribe(..) if self.hold_subscriptions(key) => return Flow::Held,
             Event::Subscribe(packet_id, filters) => self.subscribe(key, packet_id, filters),
             Event::Unsubscribe(packet_id, filters) => self.unsubscribe(key, packet_id, filters),
             Event::Ping => {
@@ -361,10 +362,7 @@ impl Reactor {
                 codes.push(Grant::NotPermitted.code());
             }
         }
-        if let Some(conn) = self.conns.get_mut(key) {
-            encode::suback(&mut conn.out, packet_id, &codes);
-            self.mark_dirty(key);
-        }
+        self.answer_packet(key, |out| encode::suback(out, packet_id, &codes));
     }
 
     fn grant(&mut self, key: Key, filter: &str, qos: u8) -> Grant {
@@ -373,12 +371,7 @@ impl Reactor {
         };
         let Some(session) = self.sessions.get_mut(session_key) else { return Grant::NotPermitted };
         let grant = session.subscribe(&self.table, filter, qos);
-        match grant {
-            Grant::Granted(_) => {}
-            Grant::Observed(_) => self.shared.counters.bump(Count::SubscribeObserved),
-            Grant::NotPermitted => self.shared.counters.bump(Count::RefusedSubscribePermission),
-            Grant::OverLimit => self.shared.counters.bump(Count::RefusedSubscribeLimit),
-        }
+        self.count_grant(grant);
         grant
     }
 
@@ -390,7 +383,6 @@ impl Reactor {
                 session.unsubscribe(&self.table, filter);
             }
         }
-        encode::unsuback(&mut conn.out, packet_id);
-        self.mark_dirty(key);
+        self.answer_packet(key, |out| encode::unsuback(out, packet_id));
     }
 }

@@ -49,12 +49,12 @@ impl Reactor {
         let connection = session.connection;
         if message.qos == 0 {
             count(&mut session.figures.messages_down);
-            self.write_publish(connection, 0, &message.topic, &message.payload);
+            self.write_publish(connection, 0, false, (&message.topic, &message.payload));
             return self.answer(message.token, Count::DownSent);
         }
         let deadline_us = self.now_us + self.options.delivery_timeout_us;
-        let Downlink { token, topic, payload, .. } = message;
-        self.offer(connection, Message { session: session_key, token, topic, payload, deadline_us });
+        let Downlink { token, topic, payload, dup, .. } = message;
+        self.offer(connection, Message { session: session_key, token, topic, payload, dup, deadline_us });
     }
 
     fn offer(&mut self, key: Key, message: Message) {
@@ -76,14 +76,14 @@ impl Reactor {
         if let Some(session) = self.sessions.get_mut(message.session) {
             count(&mut session.figures.messages_down);
         }
-        self.write_publish(key, packet_id, &message.topic, &message.payload);
+        self.write_publish(key, packet_id, message.dup, (&message.topic, &message.payload));
     }
 
     /// Writes a PUBLISH, at QoS 1 when it has a packet id. A buffer over its bound is written out at once.
-    fn write_publish(&mut self, key: Key, packet_id: u16, topic: &str, payload: &[u8]) {
+    fn write_publish(&mut self, key: Key, packet_id: u16, dup: bool, (topic, payload): (&str, &[u8])) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let qos = u8::from(packet_id > 0);
-        encode::publish(&mut conn.out, &Publish { dup: false, qos, retain: false, topic, packet_id, payload });
+        encode::publish(&mut conn.out, &Publish { dup, qos, retain: false, topic, packet_id, payload });
         if conn.out.len() > self.options.max_out_buffer_bytes {
             return self.flush(key);
         }

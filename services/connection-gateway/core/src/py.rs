@@ -20,13 +20,17 @@ use crate::quota::Limits;
 use crate::reactor::Reactor;
 use crate::record::Sealed;
 use crate::session::Policy;
-use crate::shared::{Closed, Command, ConnectRequest, Downlink, LocalMessage, Shared, lock};
+use crate::shared::{
+    Admission, Closed, Command, ConnectRequest, Downlink, Kept, LocalMessage, Shared, Subscription, lock,
+};
 use crate::tls;
 use crate::topics::{Classes, Rule, Table};
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 type RuleRow = (String, bool, bool, i32, String, bool, bool, u32);
+type AcceptRow = (u64, String, String, i64, u32, bool, bool, Vec<String>, Vec<String>);
+type DownlinkRow<'py> = (i64, u64, String, Bound<'py, PyBytes>, u8, bool, bool);
 type LimitsRow = (bool, u32, u32, u32, u32, u32, bool);
 
 #[pyclass(frozen, module = "thinghub_gateway_core")]
@@ -178,12 +182,19 @@ impl Core {
         let local = each(results.local, |message| names.local(py, message))?;
         let delivered = each(results.delivered, |answer| names.make(py, &names.delivered, answer))?;
         let inspected = each(results.inspected, |figures| names.inspected(py, figures))?;
-        let batch = (connects, results.dropped, closed, results.flushed, records, local, delivered, inspected);
+        let changed = each(results.subscriptions, |change| names.subscription(py, change))?;
+        let batch = (connects, results.dropped, closed, results.flushed, records, local, delivered, inspected, changed);
         names.make(py, &names.batch, batch)
     }
 
-    fn accept(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
-        self.shared.accept(sessions)
+    fn accept(&self, sessions: Vec<AcceptRow>) -> Vec<u64> {
+        let admissions = sessions.into_iter().map(|row| {
+            let (connection, product_key, device_name, epoch, ext, clean, session_present, subscriptions, stopped) =
+                row;
+            let kept = (!clean).then_some(Kept { subscriptions, stopped });
+            Admission { connection, product_key, device_name, epoch, ext, session_present, kept }
+        });
+        self.shared.accept(admissions.collect())
     }
 
     fn attach(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
@@ -198,16 +209,25 @@ impl Core {
         self.shared.command(Command::Close(handles));
     }
 
-    fn deliver(&self, messages: Vec<(i64, u64, String, Bound<'_, PyBytes>, u8, bool)>) {
-        let messages = messages.into_iter().map(|(token, handle, topic, payload, qos, must_subscribe)| Downlink {
+    fn deliver(&self, messages: Vec<DownlinkRow<'_>>) {
+        let messages = messages.into_iter().map(|(token, handle, topic, payload, qos, must_subscribe, dup)| Downlink {
             token,
             handle,
             topic,
             payload: payload.as_bytes().to_vec(),
             qos,
             must_subscribe,
+            dup,
         });
         self.shared.command(Command::Deliver(messages.collect()));
+    }
+
+    fn confirm_subscriptions(&self, tokens: Vec<u64>) {
+        self.shared.command(Command::ConfirmSubscriptions(tokens));
+    }
+
+    fn fail_subscriptions(&self, tokens: Vec<u64>) {
+        self.shared.command(Command::FailSubscriptions(tokens));
     }
 
     fn commit(&self, record_ids: Vec<u64>) {
@@ -272,6 +292,7 @@ struct Names {
     local: Py<PyAny>,
     delivered: Py<PyAny>,
     figures: Py<PyAny>,
+    subscription: Py<PyAny>,
     batch: Py<PyAny>,
 }
 
@@ -291,6 +312,7 @@ impl Names {
                 local: class("LocalMessage")?,
                 delivered: class("Delivered")?,
                 figures: class("Figures")?,
+                subscription: class("Subscription")?,
                 batch: class("Batch")?,
             })
         })
@@ -328,6 +350,12 @@ impl Names {
         let LocalMessage { handle, product_key, device_name, epoch, category, topic, qos, received_ms, .. } = message;
         let fields = (handle, &*product_key, &*device_name, epoch, category, topic, payload, qos, received_ms);
         self.make(py, &self.local, fields)
+    }
+
+    fn subscription<'py>(&self, py: Python<'py>, changed: Subscription) -> PyResult<Bound<'py, PyAny>> {
+        let Subscription { token, handle, change } = changed;
+        let fields = (token, handle, change.added, change.removed, change.stopped, change.resumed);
+        self.make(py, &self.subscription, fields)
     }
 
     fn inspected<'py>(&self, py: Python<'py>, inspected: Inspected) -> PyResult<Bound<'py, PyAny>> {

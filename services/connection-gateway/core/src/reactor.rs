@@ -9,6 +9,7 @@
 //! Nothing a peer or Python sends may end the thread: a panic while handling a connection closes that connection, a
 //! panic while handling a command is counted, and so is one anywhere else in a turn.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,6 +62,9 @@ pub struct Reactor {
     pub(crate) ids: MessageIds,
     pub(crate) traces: TraceIds,
     pub(crate) untraced: u32,
+    /// Changes of subscriptions that are being stored: their connections by token, and the last token given.
+    pub(crate) changes: HashMap<u64, Key>,
+    pub(crate) last_change: u64,
     started: Instant,
     /// Bytes of all large inboxes.
     pub(crate) partial_bytes: usize,
@@ -101,6 +105,8 @@ impl Reactor {
             ids: MessageIds::new(options.worker_id),
             traces: TraceIds::new(seed ^ u64::from(std::process::id()) << 32),
             untraced: 0,
+            changes: HashMap::new(),
+            last_change: 0,
             started: Instant::now(),
             partial_bytes: 0,
             now_us: 1,
@@ -448,7 +454,8 @@ impl Reactor {
         let silence = (conn.paused == 0).then(|| conn.since_us + u64::from(conn.keep_alive_s) * 1_500_000);
         let partial = (conn.paused == 0 && conn.partial_us > 0).then_some(conn.partial_us + options.packet_timeout_us);
         let window = conn.window.as_ref().and_then(|window| window.next_deadline());
-        [quota, silence, partial, window].into_iter().flatten().min()
+        let store = conn.answers.as_ref().and_then(|answers| answers.deadline());
+        [quota, silence, partial, window, store].into_iter().flatten().min()
     }
 
     fn expire_timers(&mut self) {
@@ -483,6 +490,9 @@ impl Reactor {
         let now = self.now_us;
         self.expire_downlinks(key);
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.answers.as_ref().and_then(|answers| answers.deadline()).is_some_and(|deadline| deadline <= now) {
+            return self.close(key, "store");
+        }
         if conn.paused & pause::QUOTA != 0 && conn.resume_us <= now {
             return self.resume(key, pause::QUOTA);
         }

@@ -45,6 +45,24 @@ pub struct Session {
     subscriptions: Vec<Box<str>>,
     /// Automatic topics that the device unsubscribed.
     stopped: Vec<Box<str>>,
+    /// What the packet at hand changed, of a session that outlives its connection.
+    change: Option<Box<Change>>,
+}
+
+/// What one packet did to a session's subscriptions, as filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    /// Automatic topics that the device does not want any more, and those that it wants again.
+    pub stopped: Vec<String>,
+    pub resumed: Vec<String>,
+}
+
+impl Change {
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.stopped.is_empty() && self.resumed.is_empty()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +100,7 @@ impl Session {
             figures: Figures::default(),
             subscriptions: Vec::new(),
             stopped: Vec::new(),
+            change: None,
         }
     }
 
@@ -94,7 +113,9 @@ impl Session {
             return Grant::NotPermitted;
         }
         let granted = qos.min(1);
-        self.stopped.retain(|stopped| **stopped != *filter);
+        if take(&mut self.stopped, filter) {
+            self.note(|change| &mut change.resumed, filter);
+        }
         if self.subscriptions.iter().any(|known| **known == *filter) {
             return Grant::Granted(granted);
         }
@@ -104,16 +125,57 @@ impl Session {
             return Grant::OverLimit;
         }
         self.subscriptions.push(filter.into());
+        self.note(|change| &mut change.added, filter);
         if over { Grant::Observed(granted) } else { Grant::Granted(granted) }
     }
 
     pub fn unsubscribe(&mut self, table: &Table, filter: &str) {
-        self.subscriptions.retain(|known| **known != *filter);
+        if take(&mut self.subscriptions, filter) {
+            self.note(|change| &mut change.removed, filter);
+        }
+        if self.stop(table, filter) {
+            self.note(|change| &mut change.stopped, filter);
+        }
+    }
+
+    /// Whether the filter stops automatic topics that went on so far.
+    fn stop(&mut self, table: &Table, filter: &str) -> bool {
         let known = self.stopped.iter().any(|stopped| **stopped == *filter);
         let room = self.stopped.len() < MAX_STOPPED && filter.len() <= MAX_TOPIC_BYTES;
-        if !known && room && table.touches_automatic(filter, self.owner()) {
+        let stops = !known && room && table.touches_automatic(filter, self.owner());
+        if stops {
             self.stopped.push(filter.into());
         }
+        stops
+    }
+
+    /// Makes a new session one that outlives its connection, with what it had before; returns what became of each
+    /// subscription. From now on changes are noted, the first being what it may not have any more.
+    pub fn restore(&mut self, table: &Table, subscriptions: &[String], stopped: &[String]) -> Vec<Grant> {
+        let mut lost = Change::default();
+        let mut grants = Vec::with_capacity(subscriptions.len());
+        for filter in subscriptions {
+            let grant = self.subscribe(table, filter, 1);
+            if grant.code() == NOT_GRANTED {
+                lost.removed.push(filter.clone());
+            }
+            grants.push(grant);
+        }
+        lost.resumed = stopped.iter().filter(|filter| !self.stop(table, filter)).cloned().collect();
+        self.change = Some(Box::new(lost));
+        grants
+    }
+
+    fn note(&mut self, part: impl FnOnce(&mut Change) -> &mut Vec<String>, filter: &str) {
+        if let Some(change) = self.change.as_mut() {
+            part(change).push(filter.to_owned());
+        }
+    }
+
+    /// What has changed since the last call, if anything did and the session outlives its connection.
+    pub fn take_change(&mut self) -> Option<Change> {
+        let change = self.change.as_mut()?;
+        (!change.is_empty()).then(|| std::mem::take(&mut **change))
     }
 
     /// Whether a message to `topic` reaches the device: by a filter of its own, or automatically.
@@ -127,4 +189,11 @@ impl Session {
     pub fn subscriptions(&self) -> &[Box<str>] {
         &self.subscriptions
     }
+}
+
+/// Takes a filter out of a list; whether it was there.
+fn take(filters: &mut Vec<Box<str>>, filter: &str) -> bool {
+    let before = filters.len();
+    filters.retain(|known| **known != *filter);
+    filters.len() < before
 }

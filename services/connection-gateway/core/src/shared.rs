@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::figures::Inspected;
 use crate::record::Sealed;
 use crate::roster::Roster;
-use crate::session::Policy;
+use crate::session::{Change, Policy};
 use crate::slots::Key;
 use crate::topics::Table;
 
@@ -33,6 +33,25 @@ pub struct Downlink {
     pub payload: Vec<u8>,
     pub qos: u8,
     pub must_subscribe: bool,
+    pub dup: bool,
+}
+
+/// A CONNECT accepted, as Python says it.
+pub struct Admission {
+    pub connection: u64,
+    pub product_key: String,
+    pub device_name: String,
+    pub epoch: i64,
+    pub ext: u32,
+    pub session_present: bool,
+    /// What a session that outlives its connection has from before; `None` for one that does not.
+    pub kept: Option<Kept>,
+}
+
+pub struct Kept {
+    pub subscriptions: Vec<String>,
+    /// Automatic topics that the device unsubscribed.
+    pub stopped: Vec<String>,
 }
 
 pub struct Accept {
@@ -42,6 +61,8 @@ pub struct Accept {
     pub device_name: String,
     pub epoch: i64,
     pub ext: u32,
+    pub session_present: bool,
+    pub kept: Option<Kept>,
 }
 
 /// A sub-session to begin on the connection of the session `gateway`.
@@ -66,6 +87,8 @@ pub enum Command {
     Reject(Vec<(u64, u8, String)>),
     Close(Vec<(u64, String)>),
     Deliver(Vec<Downlink>),
+    ConfirmSubscriptions(Vec<u64>),
+    FailSubscriptions(Vec<u64>),
     Commit(Vec<u64>),
     Fail(Vec<u64>),
     Inspect(Vec<u64>),
@@ -104,6 +127,13 @@ pub struct LocalMessage {
     pub received_ms: i64,
 }
 
+/// Subscriptions of a session that outlives its connection changed.
+pub struct Subscription {
+    pub token: u64,
+    pub handle: u64,
+    pub change: Change,
+}
+
 /// Results since the last poll.
 #[derive(Default)]
 pub struct Outbox {
@@ -115,6 +145,7 @@ pub struct Outbox {
     pub local: Vec<LocalMessage>,
     pub delivered: Vec<(i64, &'static str)>,
     pub inspected: Vec<Inspected>,
+    pub subscriptions: Vec<Subscription>,
 }
 
 impl Outbox {
@@ -127,6 +158,7 @@ impl Outbox {
             && self.local.is_empty()
             && self.delivered.is_empty()
             && self.inspected.is_empty()
+            && self.subscriptions.is_empty()
     }
 
     fn append(&mut self, other: &mut Outbox) {
@@ -138,6 +170,7 @@ impl Outbox {
         self.local.append(&mut other.local);
         self.delivered.append(&mut other.delivered);
         self.inspected.append(&mut other.inspected);
+        self.subscriptions.append(&mut other.subscriptions);
     }
 }
 
@@ -202,12 +235,12 @@ impl Shared {
         self.event.as_raw_fd()
     }
 
-    /// Answers ConnectRequests: (connection, product key, device name, epoch, ext), a session's number each, or 0.
-    pub fn accept(&self, sessions: Vec<(u64, String, String, i64, u32)>) -> Vec<u64> {
+    /// Answers ConnectRequests: a session's number each, or 0.
+    pub fn accept(&self, sessions: Vec<Admission>) -> Vec<u64> {
         let policies = lock(&self.policies);
         let mut accepts = Vec::with_capacity(sessions.len());
         let mut handles = Vec::with_capacity(sessions.len());
-        for (connection, product_key, device_name, epoch, ext) in sessions {
+        for Admission { connection, product_key, device_name, epoch, ext, session_present, kept } in sessions {
             let policy = policies.get(&product_key).filter(|_| lock(&self.pending).remove(&connection));
             let Some(policy) = policy.cloned() else {
                 handles.push(0);
@@ -215,7 +248,8 @@ impl Shared {
             };
             let session = lock(&self.roster).accept(&product_key, &device_name);
             handles.push(session.number());
-            accepts.push(Accept { connection: Key::from_number(connection), session, policy, device_name, epoch, ext });
+            let connection = Key::from_number(connection);
+            accepts.push(Accept { connection, session, policy, device_name, epoch, ext, session_present, kept });
         }
         if !accepts.is_empty() {
             self.command(Command::Accept(accepts));

@@ -132,7 +132,7 @@ fn message(token: i64, deadline_us: u64) -> Message {
 }
 
 fn message_of(session: u32, token: i64, deadline_us: u64) -> Message {
-    Message { session: key(session), token, topic: "t".into(), payload: vec![0; 10], deadline_us }
+    Message { session: key(session), token, topic: "t".into(), payload: vec![0; 10], dup: false, deadline_us }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 """The connection plane; `__init__.pyi` is the contract. The named tuples are Python's, everything else is native."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from thinghub_gateway_core._core import Core, codec_decode
@@ -19,6 +20,7 @@ __all__ = [
     "Options",
     "Record",
     "Sample",
+    "Subscription",
     "TopicClass",
     "TopicRule",
     "codec_decode",
@@ -69,6 +71,10 @@ class Accept(NamedTuple):
     device_name: str
     epoch: int
     ext: int
+    clean: bool = True
+    session_present: bool = False
+    subscriptions: Sequence[str] = ()
+    stopped: Sequence[str] = ()
 
 
 class Attach(NamedTuple):
@@ -136,6 +142,15 @@ class Figures(NamedTuple):
     out_buffer: int
 
 
+class Subscription(NamedTuple):
+    token: int
+    handle: int
+    added: list[str]
+    removed: list[str]
+    stopped: list[str]
+    resumed: list[str]
+
+
 class Batch(NamedTuple):
     connects: list[ConnectRequest]
     dropped: list[int]
@@ -145,6 +160,7 @@ class Batch(NamedTuple):
     local: list[LocalMessage]
     delivered: list[Delivered]
     inspected: list[Figures]
+    subscriptions: list[Subscription]
 
 
 class TopicRule(NamedTuple):
@@ -181,3 +197,4 @@ class Downlink(NamedTuple):
     payload: bytes
     qos: int
     must_subscribe: bool
+    dup: bool = False
