@@ -371,6 +371,8 @@ async def test_what_ends_the_gateway_ends_what_is_behind_it(gateway: Device, api
         await until(lambda: not sub.connected)
         with pytest.raises(ConnectRefused):
             await sub.publish(sub.topic("update"), b"", deadline=10)
+        with pytest.raises(ConnectRefused):
+            await sub.login()
 
 
 async def test_one_device_is_known_once(gateway: Device, api: OpenApi, sensors: str) -> None:

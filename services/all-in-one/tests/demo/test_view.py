@@ -49,7 +49,7 @@ def everything(view: View) -> None:
     view.chart("climate", "temperature", points, 300, 6.0)
     view.connection("socket", False)
     view.session("soil", True)
-    view.trouble("something is wrong " * 10)
+    view.trouble("something is\nwrong " * 10)
 
 
 def test_a_pipe_gets_a_plain_line_an_event() -> None:

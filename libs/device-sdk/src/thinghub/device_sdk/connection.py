@@ -57,6 +57,11 @@ class Connection:
     def connected(self) -> bool:
         return self._link is not None and not self._link.lost.is_set()
 
+    @property
+    def failure(self) -> DeviceError | None:
+        """What ended it for good."""
+        return self._failure
+
     async def run(self) -> None:
         """Until cancelled, or refused for good."""
         self.wanted = True

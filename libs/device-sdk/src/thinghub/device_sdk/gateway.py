@@ -124,13 +124,15 @@ class Gateway:
     async def login(
         self, devices: Iterable[SubDevice], *, deadline: float | None = None
     ) -> dict[SubDeviceName, SessionError]:
-        """In batches; returns those that were refused, and why. From now on the others are logged in, also after breaks
-        of the connection. Raises CannotConnect when some have no answer yet; they go on being tried."""
+        """In batches; returns those that were refused, and why. The pace is added to the deadline that is the default.
+        From now on the others are logged in, also after breaks of the connection.
+
+        Raises CannotConnect when some have no answer yet; they go on being tried."""
         wanted = list(devices)
         for device in wanted:
             self._want(device)
         self._logins.wake()
-        seconds = deadline or self._options.deadline
+        seconds = deadline or self._options.deadline + len(wanted) / self._options.logins_per_second
         outcomes = await asyncio.gather(*(one.wait_connected(seconds) for one in wanted), return_exceptions=True)
         refused: dict[SubDeviceName, SessionError] = {}
         for outcome in outcomes:

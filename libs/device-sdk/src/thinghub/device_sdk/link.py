@@ -81,16 +81,14 @@ class Link:
 
     async def publish(self, topic: str, payload: bytes, qos: int) -> None:
         """Returns after PUBACK with QoS 1, at once with QoS 0. Raises ConnectionLost."""
-        if self.lost.is_set():
-            raise ConnectionLost("the connection is lost")
+        self._check()
         self._client.publish(topic, payload, qos=qos)
         if qos:
             await self._acks.taken()
 
     async def subscribe(self, filters: Sequence[tuple[str, int]]) -> None:
         """One SUBSCRIBE. Raises SubscriptionRefused, ConnectionLost."""
-        if self.lost.is_set():
-            raise ConnectionLost("the connection is lost")
+        self._check()
         wanted = [gmqtt.Subscription(name, qos=qos) for name, qos in filters]
         codes = await self._answer(self._client.subscribe(wanted))
         refused = [name for (name, _), code in zip(filters, codes, strict=False) if code >= REFUSED]
@@ -99,8 +97,7 @@ class Link:
 
     async def unsubscribe(self, name: str) -> None:
         """Raises ConnectionLost."""
-        if self.lost.is_set():
-            raise ConnectionLost("the connection is lost")
+        self._check()
         await self._answer(self._client.unsubscribe(name))
 
     async def wait_lost(self) -> None:
@@ -130,6 +127,13 @@ class Link:
             return await answered
         finally:
             self._subscribed.pop(mid, None)
+
+    def _check(self) -> None:
+        """Raises ConnectionLost, also when gmqtt knows it before it tells."""
+        if not self._client.is_connected:
+            self._end()
+        if self.lost.is_set():
+            raise ConnectionLost("the connection is lost")
 
     def _end(self) -> None:
         self.lost.set()

@@ -84,7 +84,8 @@ class SubConnection:
         check_publish(topic, payload, qos)
         if qos == 0:
             if not self.connected or self._link is None:
-                raise self._failure or NotConnected(f"{self.identity.device_name} is not logged in now")
+                failure = self._connection.failure or self._failure
+                raise failure or NotConnected(f"{self.identity.device_name} is not logged in now")
             await self._link.publish(topic, payload, 0)
             return
 
@@ -115,8 +116,8 @@ class SubConnection:
     async def up(self) -> Link:
         """The connection it is logged in on. Raises what ended it, NotConnected when it was not asked to log in."""
         while True:
-            if self._failure is not None:
-                raise self._failure
+            if (failure := self._connection.failure or self._failure) is not None:
+                raise failure
             if not self._wanted:
                 raise NotConnected(f"{self.identity.device_name} is not logged in")
             if self._link is not None and not self._link.lost.is_set():

@@ -34,7 +34,10 @@ class Api:
         """Any: JSON, whose shape each caller knows."""
         query = "&".join(f"{_percent(name)}={_percent(_text(value))}" for name, value in sorted(parameters.items()))
         answer = await self._http.post(f"/?{query}" if query else "/", headers=self._headers(action, query))
-        body: dict[str, Any] = answer.json()
+        try:
+            body: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise ApiError(action, str(answer.status_code), "the answer is not JSON") from error
         if answer.status_code != httpx.codes.OK or body.get("Success") is not True:
             raise ApiError(action, str(body.get("Code")), str(body.get("ErrorMessage") or body.get("Message")))
         return body

@@ -14,7 +14,7 @@ from functools import partial
 from thinghub.all_in_one.demo.house import House
 from thinghub.all_in_one.demo.table import Row
 from thinghub.all_in_one.demo.view import View
-from thinghub.device_sdk import Device, DeviceError, SubDevice
+from thinghub.device_sdk import Device, DeviceError, SessionError, SubDevice
 
 READING_SECONDS = 6.0
 LATE_SECONDS = 5.0
@@ -70,6 +70,7 @@ class Greenhouse:
             device.gateway.sub_device(one, on_status=partial(status, one.device_name)) for one in house.sensors
         ]
         self._waiting: dict[tuple[str, int], Reading] = {}
+        device.gateway.on_error(self._on_error)
 
     async def log_in(self) -> None:
         """The sensors are added to the topology unless they are there. Raises DeviceError."""
@@ -94,6 +95,9 @@ class Greenhouse:
         if reading is not None:
             reading.written = True
             self._view.row(row, reading.milliseconds, last=reading.replied)
+
+    async def _on_error(self, error: SessionError) -> None:
+        self._view.trouble(f"the platform says of a sensor: {error}")
 
     async def _measure(self, sensor: SubDevice, offset: float) -> None:
         name = sensor.identity.device_name

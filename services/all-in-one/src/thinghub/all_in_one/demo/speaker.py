@@ -46,7 +46,7 @@ class Speaker:
         invoked = await self._api.call(
             "InvokeThingService", **self._named, Identifier="Announce", Args=json.dumps({"amount": amount})
         )
-        said = json.loads(invoked["Data"]["Result"])["said"]
+        said = json.loads(invoked["Data"].get("Result") or "{}").get("said")
         self._view.done(self._name, f"answered that it said: {said}", self._since())
 
     async def _announce(self, given: dict[str, Any]) -> dict[str, Any]:

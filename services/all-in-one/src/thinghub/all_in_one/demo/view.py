@@ -153,7 +153,7 @@ class View:
         self._presence(name, logged_in, "logged in" if logged_in else "logged out")
 
     def trouble(self, sentence: str) -> None:
-        self._line(self._now(), ("! ", "bold red"), (sentence, "yellow"))
+        self._line(self._now(), ("! ", "bold red"), (" ".join(sentence.split()), "yellow"))
 
     def _presence(self, name: str, here: bool, words: str) -> None:
         sign, style = ("● ", "green") if here else ("○ ", "red")
