@@ -51,6 +51,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     administration.an_access_key_without_the_role_is_refused,
     ota.a_device_is_upgraded_from_upload_to_new_version,
     ota.a_device_that_was_away_is_told_when_it_returns,
+    ota.a_finished_upgrade_is_told_to_rules,
     administration.restart_keeps_devices_and_rules,
     ota.an_upgrade_under_way_survives_a_restart,
 )

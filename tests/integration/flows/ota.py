@@ -4,11 +4,12 @@ import hashlib
 import json
 import secrets
 import ssl
+import time
 from typing import Any
 
 import httpx
 
-from tests.integration.flows.steps import connected, eventually, new_device, new_product
+from tests.integration.flows.steps import Sink, connected, eventually, new_device, new_product, running_rule
 from tests.support.device import Device
 from tests.support.openapi import OpenApi
 from tests.support.platform import Platform
@@ -53,6 +54,42 @@ async def a_device_that_was_away_is_told_when_it_returns(platform: Platform) -> 
         assert (answer["id"], answer["code"], answer["data"]["version"]) == ("1", 200, "2.0.0")
         inform(device, "2.0.0")
         await succeeded(api, job)
+
+
+async def a_finished_upgrade_is_told_to_rules(platform: Platform) -> None:
+    """The result, the changed version, and what becomes of the job (server-subscription §4)."""
+    api = platform.api()
+    identity = await new_device(api, await new_product(api))
+    key, name = identity.product_key, identity.device_name
+    sink = await Sink(platform, "said text, device text, job text, of text, at bigint").create(api)
+    for short, said, of in (
+        ("+/ota/upgrade", "status", "destVersion"),
+        (f"{name}/ota/version/post", "moduleVersion", "moduleName"),
+        ("${packageId}/${jobId}/ota/job/status", "status", "packageId"),
+    ):
+        select = f"{said} AS said, {of} AS of, jobId AS job, deviceName() AS device, messageCreateTime AS at"
+        columns = {"said": "${said}", "device": "${device}", "job": "${job}", "of": "${of}", "at": "${at}"}
+        await running_rule(api, key, select, "RDS", json.dumps(sink.action(columns)), short=short, topic_type=0)
+    async with await connected(platform, identity) as device:
+        inform(device, "1.0.0")
+        firmware = await firmware_of(api, key, b"told")
+        job = await job_of(api, device, firmware)
+        await _upgrade(device)
+        inform(device, "2.0.0")
+        await succeeded(api, job)
+    expected = {
+        ("SUCCEEDED", name, job, "2.0.0"),
+        ("1.0.0", name, None, "default"),
+        ("2.0.0", name, None, "default"),
+        ("IN_PROGRESS", "", job, firmware),
+        ("COMPLETED", "", job, firmware),
+    }
+
+    async def told() -> bool:
+        return {(row["said"], row["device"], row["job"], row["of"]) for row in await sink.rows()} == expected
+
+    assert await eventually(told), await sink.rows()
+    assert all(abs(row["at"] / 1000 - time.time()) < 120 for row in await sink.rows())
 
 
 async def an_upgrade_under_way_survives_a_restart(platform: Platform) -> None:

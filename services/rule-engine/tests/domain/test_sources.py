@@ -13,11 +13,24 @@ ACCEPTED = [
     ("dev1", 2, Source("pk", "dev1", ())),
     ("+/thing/event/property/history/post", 0, Source("pk", None, ("thing", "event", "property", "history", "post"))),
     ("dev1/thing/event/+/history/post", 0, Source("pk", "dev1", ("thing", "event", "+", "history", "post"))),
+    ("+/thing/lifecycle", 0, Source("pk", None, ("thing", "lifecycle"))),
+    ("gw1/thing/topo/lifecycle", 0, Source("pk", "gw1", ("thing", "topo", "lifecycle"))),
+    ("+/thing/list/found", 0, Source("pk", None, ("thing", "list", "found"))),
     ("+/thing/downlink/reply/message", 0, Source("pk", None, ("thing", "downlink", "reply", "message"))),
+    ("+/ota/upgrade", 0, Source("pk", None, ("ota", "upgrade"))),
+    ("${dn}/ota/version/post", 0, Source("pk", None, ("ota", "version", "post"))),
+    ("${packageId}/${jobId}/ota/job/status", 0, Source("pk", None, ("+", "ota", "job", "status"), of_job=True)),
+    ("+/+/ota/job/status", 0, Source("pk", None, ("+", "ota", "job", "status"), of_job=True)),
+    ("p1/j1/ota/job/status", 0, Source("pk", "p1", ("j1", "ota", "job", "status"), of_job=True)),
 ]
 REFUSED = [
     ("+/user/update", 3, "topic_type_unsupported", "topic type"),
     ("+/user/update", 0, "topic_unsupported", "system topic"),
+    ("+/thing/topo/+", 0, "topic_unsupported", "system topic"),
+    ("+/ota/progress", 0, "topic_unsupported", "ota/upgrade"),
+    ("+/ota/job/status", 0, "topic_unsupported", "job/status"),
+    ("p+/${jobId}/ota/job/status", 0, "topic_invalid", "neither an id"),
+    ("+/${dn}/ota/job/status", 0, "topic_invalid", "neither an id"),
     ("+/thing/downlink/reply", 0, "topic_unsupported", "system topic"),
     ("+/thing/downlink/+/message", 0, "topic_unsupported", "system topic"),
     ("+/thing/event/property/pack/post", 0, "topic_unsupported", "system topic"),
@@ -120,8 +133,27 @@ def test_routing_finds_rules_by_product_device_and_topic() -> None:
     assert routing.find("nobody", "d1", "/nobody/d1/user/a") == ()
 
 
+def test_what_is_said_of_a_job_is_no_devices_and_the_other_way_round() -> None:
+    routing = Routing(
+        [
+            (parse_source("pk", "+/+/ota/job/status", 0), "jobs"),
+            (parse_source("pk", "p1/+/ota/job/status", 0), "package"),
+            (parse_source("pk", "p1/j2/ota/job/status", 0), "job"),
+            (parse_source("pk", "+/ota/upgrade", 0), "results"),
+            (parse_source("pk", "+/user/#", 1), "custom"),
+        ]
+    )
+    assert routing.find("pk", "", "/pk/p1/j1/ota/job/status") == ("jobs", "package")
+    assert routing.find("pk", "", "/pk/p1/j2/ota/job/status") == ("jobs", "package", "job")
+    assert routing.find("pk", "", "/pk/p2/j2/ota/job/status") == ("jobs",)
+    assert routing.find("pk", "", "/other/p2/j2/ota/job/status") == ()
+    assert routing.find("pk", "d1", "/pk/d1/ota/upgrade") == ("results",)
+    assert routing.find("pk", "d1", "/pk/d1/user/ota/job/status") == ("custom",), "a device's own words"
+    assert routing.find("pk", "p1", "/pk/p1/j1/ota/job/status") == ()
+
+
 def test_routing_remembers_a_bounded_number_of_topics() -> None:
     routing = Routing([(parse_source("pk", "+/user/#", 1), "all")])
     for number in range(10_000):
         assert routing.find("pk", "d", f"/pk/d/user/{number}") == ("all",)
-    assert len(routing._products["pk"].every._answers) <= 4096
+    assert len(routing._products["pk"].devices.every._answers) <= 4096

@@ -72,7 +72,7 @@ BUS_TOPICS: tuple[BusTopic, ...] = (
     BusTopic(DEVICE_THING, Category.THING, "device slot", 8, DAY, (_GATEWAY,), (_SHADOW,)),
     BusTopic(THING_DATA, None, "device slot", 8, DAY, (_SHADOW,), (_RULES,)),
     BusTopic(DEVICE_OTA, Category.OTA, "device slot", 8, DAY, (_GATEWAY,), (_OTA,)),
-    BusTopic(OTA_DATA, None, "device slot", 8, DAY, (_OTA,), ()),
+    BusTopic(OTA_DATA, None, "device slot", 8, DAY, (_OTA,), (_RULES,)),
     BusTopic(DEVICE_TAGS, Category.TAGS, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
     BusTopic(DEVICE_TOPOLOGY, Category.TOPOLOGY, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),
     BusTopic(DEVICE_MODEL, Category.MODEL, "device slot", 8, DAY, (_GATEWAY,), (_REGISTRY,)),

@@ -1,4 +1,5 @@
-"""From a message to the rules that look at it: product, device, then the topic below the device.
+"""From a message to the rules that look at it: product, device, then the topic below the device. What the platform says
+of an OTA job has no device: it is product, package, then the topic below the package, and no device's rule sees it.
 
 What lies below the device repeats from device to device, so each set of filters remembers its answers: a message costs
 two or three dict lookups, however many devices there are. The memory is bounded and starts anew when full.
@@ -44,13 +45,27 @@ class _Filters(Generic[Target]):
         return found
 
 
-class _Product(Generic[Target]):
+class _Named(Generic[Target]):
+    """Filters below every device, and below those that rules name; the same for packages."""
+
     def __init__(self) -> None:
         self.every: _Filters[Target] = _Filters()
         self.named: dict[str, _Filters[Target]] = {}
 
-    def filters(self, device: str | None) -> _Filters[Target]:
-        return self.every if device is None else self.named.setdefault(device, _Filters())
+    def filters(self, name: str | None) -> _Filters[Target]:
+        return self.every if name is None else self.named.setdefault(name, _Filters())
+
+    def find(self, name: str, below: str) -> tuple[Target, ...]:
+        found = self.every.find(below)
+        if self.named and (filters := self.named.get(name)):
+            return found + filters.find(below)
+        return found
+
+
+class _Product(Generic[Target]):
+    def __init__(self) -> None:
+        self.devices: _Named[Target] = _Named()
+        self.packages: _Named[Target] = _Named()
 
 
 class Routing(Generic[Target]):
@@ -60,13 +75,16 @@ class Routing(Generic[Target]):
         self._products: dict[str, _Product[Target]] = {}
         for source, target in entries:
             product = self._products.setdefault(source.product_key, _Product())
-            product.filters(source.device).add(source.levels, target)
+            subjects = product.packages if source.of_job else product.devices
+            subjects.filters(source.device).add(source.levels, target)
 
     def find(self, product_key: str, device_name: str, topic: str) -> tuple[Target, ...]:
         """Rules of that product whose filter takes the topic; none for a topic that is not the device's own."""
         product = self._products.get(product_key)
         if product is None:
             return ()
+        if not device_name:
+            return _of_job(product, product_key, topic)
         own = f"/{product_key}/{device_name}/"
         if topic.startswith(own):
             below = topic[len(own) :]
@@ -74,7 +92,12 @@ class Routing(Generic[Target]):
             below = ""
         else:
             return ()
-        found = product.every.find(below)
-        if product.named and (filters := product.named.get(device_name)):
-            return found + filters.find(below)
-        return found
+        return product.devices.find(device_name, below)
+
+
+def _of_job(product: _Product[Target], product_key: str, topic: str) -> tuple[Target, ...]:
+    own = f"/{product_key}/"
+    if not topic.startswith(own):
+        return ()
+    package, _, below = topic[len(own) :].partition("/")
+    return product.packages.find(package, below)

@@ -6,7 +6,10 @@
     0 system   | `+/thing/event/property/post`,        | /{pk}/{short}
                | `+/thing/event/{event}/post`,         |
                | both with `/history/post` at the end, |
-               | `+/thing/downlink/reply/message`      |
+               | `+/thing/downlink/reply/message`,     |
+               | `+/thing/lifecycle`, `+/thing/topo/lifecycle`, `+/thing/list/found`
+               | `+/ota/upgrade`, `+/ota/version/post` |
+               | `${packageId}/${jobId}/ota/job/status`  about a job, not a device; ids, or `+` or these words for all
 
 `+` and `${dn}` as device name mean every device of the product. Other system topics have no producer yet.
 """
@@ -18,16 +21,26 @@ from thinghub.rule_engine.errors import TopicInvalid, TopicTypeUnsupported, Topi
 SYSTEM, CUSTOM, STATUS = 0, 1, 2
 STATUS_PREFIX = "/as/mqtt/status/"
 MAX_SHORT_TOPIC = 256
-_DOWNLINK_REPLY = ["thing", "downlink", "reply", "message"]
+_WHOLE = (
+    "thing/downlink/reply/message",
+    "thing/lifecycle",
+    "thing/topo/lifecycle",
+    "thing/list/found",
+    "ota/upgrade",
+    "ota/version/post",
+)
+_JOB_STATUS = ("ota", "job", "status")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`device` is None for every device; `levels` is the filter below it, empty for status."""
+    """`device` is None for every device; `levels` is the filter below it, empty for status. `of_job`: about no device,
+    `device` is the package and `levels` begin with the job."""
 
     product_key: str
     device: str | None
     levels: tuple[str, ...]
+    of_job: bool = False
 
 
 def check_topic_type(topic_type: int) -> None:
@@ -47,6 +60,9 @@ def parse_source(product_key: str, short_topic: str, topic_type: int) -> Source:
     check_topic_type(topic_type)
     check_product_key(product_key)
     device, *levels = _levels(short_topic)
+    if topic_type == SYSTEM and tuple(levels[1:]) == _JOB_STATUS:
+        package, job = (_name_or_every(level, number) for number, level in enumerate((device, levels[0]), 1))
+        return Source(product_key, package, (job or "+", *_JOB_STATUS), of_job=True)
     every = device in ("+", "${dn}")
     if not every and any(sign in device for sign in "+#$"):
         raise TopicInvalid(f"{device!r} is not a device name: write one, or + for every device", position="1")
@@ -74,18 +90,27 @@ def _levels(short_topic: str) -> list[str]:
     return levels
 
 
+def _name_or_every(level: str, number: int) -> str | None:
+    """A package or a job; None for all of them."""
+    if level == "+" or level in ("${packageId}", "${jobId}"):
+        return None
+    if any(sign in level for sign in "+#$"):
+        raise TopicInvalid(f"{level!r} is neither an id nor + for all of them", position=str(number))
+    return level
+
+
 def _check_status(levels: list[str]) -> None:
     if levels:
         raise TopicInvalid("the short topic of a status rule is a device name or +, nothing more", position="2")
 
 
 def _check_system(levels: list[str]) -> None:
-    if levels == _DOWNLINK_REPLY:
+    if "/".join(levels) in _WHOLE:
         return
     if len(levels) < 3 or levels[:2] != ["thing", "event"] or levels[3:] not in (["post"], ["history", "post"]):
         raise TopicUnsupported(
             "a system topic is a device name or +, then thing/event/property/post, thing/event/{event}/post, either of "
-            "them with history/post, or thing/downlink/reply/message",
+            "them with history/post, one of " + ", ".join(_WHOLE) + "; or ${packageId}/${jobId}/ota/job/status",
             position="2",
         )
     if any(sign in levels[2] for sign in "#$") or ("+" in levels[2] and levels[2] != "+"):

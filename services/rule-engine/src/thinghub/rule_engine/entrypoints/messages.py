@@ -13,7 +13,7 @@ from thinghub.rule_engine.service.evaluation import BusMessage
 from thinghub.rule_engine.service.observation import Observation, Tally
 from thinghubpb.bus.v1 import record_pb2
 
-TOPICS = (bus_topics.DEVICE_CUSTOM, bus_topics.DEVICE_LIFECYCLE, bus_topics.THING_DATA)
+TOPICS = (bus_topics.DEVICE_CUSTOM, bus_topics.DEVICE_LIFECYCLE, bus_topics.THING_DATA, bus_topics.OTA_DATA)
 log = logging.getLogger("thinghub.rule_engine.messages")
 
 
