@@ -86,8 +86,8 @@ _CHANGED = Served(
 )
 _FOUND = Served(
     TOPOLOGY,
-    "test_found_devices_are_answered",
-    "It is answered; the devices are not passed on to rules or subscribers.",
+    "test_found_devices_are_answered_and_passed_on",
+    "Rules get the devices; the `iotId` of one that is not registered is empty. Not served: 6280.",
 )
 _MODEL = Served(FLOWS + "fleet.py", "a_device_reads_the_thing_model_of_its_product")
 _MODEL_CODES = "Not confirmed: 5159 nothing is published, 5161 larger than a message."

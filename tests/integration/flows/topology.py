@@ -5,7 +5,7 @@ import json
 import secrets
 from typing import Any
 
-from tests.integration.flows.steps import connected, new_device, new_product
+from tests.integration.flows.steps import Sink, connected, eventually, new_device, new_product, running_rule
 from tests.support.gateway_device import GatewayDevice, name, proof, sys
 from tests.support.identity import Identity
 from tests.support.openapi import OpenApi
@@ -99,8 +99,35 @@ async def the_last_proven_addition_moves_a_sub_device(platform: Platform) -> Non
         assert await listed(api, other) == []
 
 
+async def rules_hear_of_topology(platform: Platform) -> None:
+    api = platform.api()
+    identity, sub = await new_gateway(api), await new_device(api, await new_product(api))
+    sink = await Sink(platform, "action text, gateway text, sub text").create(api)
+    columns = {"action": "${action}", "gateway": "${gwDeviceName}", "sub": "${devices}"}
+    for short in ("+/thing/topo/lifecycle", "+/thing/list/found"):
+        await running_rule(
+            api, identity.product_key, "action, gwDeviceName, devices", "RDS", json.dumps(sink.action(columns)),
+            short=short, topic_type=0,
+        )  # fmt: skip
+    async with await connected(platform, identity) as device:
+        gateway = GatewayDevice(device)
+        assert (await gateway.add(sub))["code"] == 200
+        assert (await gateway.ask(sys(identity, "thing/list/found"), [name(sub)], 20))["code"] == 200
+    await api.ok("RemoveThingTopo", **named(sub))
+
+    async def stored() -> list[dict[str, Any]]:
+        rows = await sink.rows()
+        return rows if len(rows) == 3 else []
+
+    rows = await eventually(stored)
+    assert {row["gateway"] for row in rows} == {identity.device_name}
+    assert all(sub.device_name in row["sub"] for row in rows)
+    assert {"create", "delete"} <= {row["action"] for row in rows}
+
+
 FLOWS = (
     a_gateway_adds_reads_and_deletes_its_sub_devices,
     a_gateway_is_asked_to_add_and_told_what_callers_change,
     the_last_proven_addition_moves_a_sub_device,
+    rules_hear_of_topology,
 )

@@ -1,6 +1,6 @@
 import json
 
-from thinghub.device_protocol.bodies import lifecycle_body, local_time, status_body, utc_time
+from thinghub.device_protocol.bodies import found_body, lifecycle_body, local_time, status_body, topology_body, utc_time
 
 # 2018-08-31T07:32:28.205Z, the moment of the reference's example.
 MOMENT = 1_535_700_748_205
@@ -49,3 +49,12 @@ def test_the_secret_stands_in_the_body_of_create_only() -> None:
         lifecycle_body("delete", product_key="a1B2", device_name="dev1", iot_id="4z81", time_ms=1, device_secret="s")
     )
     assert "deviceSecret" not in deleted
+
+
+def test_topology_and_found_devices_are_the_reference_bodies() -> None:
+    names = {"gateway_key": "a1B2", "gateway_name": "gw", "gateway_iot_id": "4z81"}
+    devices = [{"iotId": "4z82", "productKey": "a1B3", "deviceName": "dev1"}]
+    body = {"gwIotId": "4z81", "gwProductKey": "a1B2", "gwDeviceName": "gw", "devices": devices}
+    assert json.loads(found_body(**names, devices=devices)) == body
+    made = topology_body("create", **names, devices=devices, time_ms=MOMENT)
+    assert json.loads(made) == {"action": "create", **body, "messageCreateTime": MOMENT}

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ from tests.support.gateway_calls import GatewayCalls
 from tests.support.identity import Identity
 from tests.support.registry_service import Registry, StartRegistry, ref
 from tests.support.servers import PostgresServer, RedisServer
-from thinghub.common.bus.port import Bus
+from thinghub.common.bus.port import Bus, BusRecord
 from thinghub.common.errors import RemoteFault
 from thinghub.common.rpc import channel
-from thinghub.device_protocol.bus_topics import DEVICE_TOPOLOGY
-from thinghub.device_protocol.records import Message, encode_record
+from thinghub.device_protocol.bus_topics import DEVICE_LIFECYCLE, DEVICE_TOPOLOGY
+from thinghub.device_protocol.records import Message, decode_record, encode_record
 from thinghub.device_protocol.signing import SignMethod, sign
 from thinghub.device_protocol.slots import device_partition
 from thinghubpb.device.v1 import device_pb2
@@ -81,6 +82,26 @@ class Topology:
         before = len([one for one in self.calls.downlinks if one.topic.endswith("_reply")])
         await self.send(message(gateway, what, params, sequence))
         return (await self.replies(before + 1))[-1]
+
+    @asynccontextmanager
+    async def heard(self, ending: str) -> AsyncIterator[Callable[[int], Awaitable[list[dict[str, Any]]]]]:
+        """Bodies of these messages of `device.lifecycle`, from now on."""
+        bodies: list[dict[str, Any]] = []
+
+        async def hear(records: Sequence[BusRecord]) -> None:
+            messages = [one for record in records for one in decode_record(record.value).messages]
+            bodies.extend(json.loads(one.payload) for one in messages if one.topic.endswith(ending))
+
+        async def wait(wanted: int) -> list[dict[str, Any]]:
+            async with asyncio.timeout(20):
+                while len(bodies) < wanted:
+                    await asyncio.sleep(0.02)
+            return bodies
+
+        hearing = asyncio.create_task(self.bus.tail([DEVICE_LIFECYCLE], hear))
+        await asyncio.sleep(0.5)
+        yield wait
+        hearing.cancel()
 
     async def held(self, gateway: Identity, subs: Sequence[Identity] = ()) -> list[bool]:
         devices = [device(one) for one in subs or self.subs]
@@ -212,9 +233,46 @@ async def test_a_gateway_has_so_many_sub_devices_and_no_more(
     assert (await topology.ask(topology.gateway, "topo/add", [proof(first)], 4))["code"] == 200, "it is there already"
 
 
-async def test_found_devices_are_answered(topology: Topology) -> None:
-    answer = await topology.ask(topology.gateway, "list/found", [name(one) for one in topology.subs], 1)
-    assert (answer["code"], answer["data"], answer["method"]) == (200, {}, "thing.list.found")
+async def test_found_devices_are_answered_and_passed_on(topology: Topology) -> None:
+    stranger = Identity(topology.sensors, "stranger1", "")
+    async with topology.heard("thing/list/found") as heard:
+        found = [name(topology.subs[0]), name(stranger)]
+        answer = await topology.ask(topology.gateway, "list/found", found, 1)
+        assert (answer["code"], answer["data"], answer["method"]) == (200, {}, "thing.list.found")
+        unknown = await topology.ask(topology.gateway, "list/found", [{"productKey": "a1", "deviceName": "b1"}], 2)
+        assert (unknown["code"], unknown["data"]) == (6250, {})
+        (body,) = await heard(1)
+    assert (body["gwProductKey"], body["gwDeviceName"]) == (topology.gateway.product_key, "gateway1")
+    assert body["gwIotId"]
+    first, second = body["devices"]
+    assert (first["deviceName"], bool(first["iotId"])) == ("sensor0", True)
+    assert (second["deviceName"], second["iotId"]) == ("stranger1", "")
+
+
+async def test_what_becomes_of_sub_devices_is_announced(topology: Topology) -> None:
+    first, second, _ = topology.subs
+    async with topology.heard("thing/topo/lifecycle") as heard:
+        await topology.ask(topology.gateway, "topo/add", [proof(first), proof(second)], 1)
+        await topology.ask(topology.gateway, "topo/delete", [name(second)], 2)
+        await topology.registry.enable(first, False)
+        await topology.registry.enable(first, True)
+        await topology.ask(topology.other, "topo/add", [proof(first)], 1)
+        await topology.registry.delete(first)
+        bodies = await heard(7)
+    told = [(one["action"], one["gwDeviceName"], [sub["deviceName"] for sub in one["devices"]]) for one in bodies]
+    assert [one for one in told if one[1] == "gateway1"] == [
+        ("create", "gateway1", ["sensor0", "sensor1"]),
+        ("delete", "gateway1", ["sensor1"]),
+        ("disable", "gateway1", ["sensor0"]),
+        ("enable", "gateway1", ["sensor0"]),
+        ("delete", "gateway1", ["sensor0"]),
+    ]
+    assert [one for one in told if one[1] == "gateway2"] == [
+        ("create", "gateway2", ["sensor0"]),
+        ("delete", "gateway2", ["sensor0"]),
+    ]
+    assert bodies[0].keys() == {"action", "gwIotId", "gwProductKey", "gwDeviceName", "devices", "messageCreateTime"}
+    assert bodies[0]["devices"][0].keys() == {"iotId", "productKey", "deviceName"}
 
 
 async def test_while_auth_is_away_an_addition_is_a_system_error_and_the_rest_goes_on(

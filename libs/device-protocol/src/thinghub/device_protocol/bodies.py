@@ -17,6 +17,14 @@ def lifecycle_topic(product_key: str, device_name: str) -> str:
     return f"/{product_key}/{device_name}/thing/lifecycle"
 
 
+def topology_topic(gateway_key: str, gateway_name: str) -> str:
+    return f"/{gateway_key}/{gateway_name}/thing/topo/lifecycle"
+
+
+def found_topic(gateway_key: str, gateway_name: str) -> str:
+    return f"/{gateway_key}/{gateway_name}/thing/list/found"
+
+
 def local_time(epoch_ms: int) -> str:
     """`2018-08-31 15:32:28.205` in UTC+8."""
     return _moment(epoch_ms).astimezone(REGION_TIME).strftime("%Y-%m-%d %H:%M:%S.") + f"{epoch_ms % 1000:03d}"
@@ -77,3 +85,37 @@ def lifecycle_body(
         body["deviceSecret"] = device_secret
     body["messageCreateTime"] = time_ms
     return orjson.dumps(body)
+
+
+def topology_body(
+    action: Literal["create", "delete", "enable", "disable"],
+    *,
+    gateway_key: str,
+    gateway_name: str,
+    gateway_iot_id: str,
+    devices: object,
+    time_ms: int,
+) -> bytes:
+    """`devices` is a list of `{"iotId","productKey","deviceName"}`."""
+    return orjson.dumps(
+        {
+            "action": action,
+            "gwIotId": gateway_iot_id,
+            "gwProductKey": gateway_key,
+            "gwDeviceName": gateway_name,
+            "devices": devices,
+            "messageCreateTime": time_ms,
+        }
+    )
+
+
+def found_body(*, gateway_key: str, gateway_name: str, gateway_iot_id: str, devices: object) -> bytes:
+    """The same of devices that a gateway found; the `iotId` of one that is not registered is empty."""
+    return orjson.dumps(
+        {
+            "gwIotId": gateway_iot_id,
+            "gwProductKey": gateway_key,
+            "gwDeviceName": gateway_name,
+            "devices": devices,
+        }
+    )

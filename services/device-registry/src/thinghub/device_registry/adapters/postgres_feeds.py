@@ -39,7 +39,7 @@ SELECT product_key, instance_id, policy_version, lane, not_stored, node_type, li
 FROM product WHERE product_key = ANY($1::text[])
 """
 _CLASSES = "SELECT * FROM topic_class WHERE product_key = ANY($1::text[]) ORDER BY topic_id"
-_TAKE = "SELECT id, product_key, device_name, action, iot_id, at_ms FROM outbox ORDER BY id LIMIT $1"
+_TAKE = "SELECT id, product_key, device_name, action, iot_id, at_ms, members FROM outbox ORDER BY id LIMIT $1"
 _PURGE_STATUS = """
 DELETE FROM device_status s USING deleted_device x
 WHERE x.deleted_ms < $1 AND s.product_key = x.product_key AND s.device_name = x.device_name

@@ -1,6 +1,6 @@
 """Topology in PostgreSQL: that of many gateways is read, and what changed is written, by one statement each."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -11,9 +11,10 @@ from thinghub.device_registry.adapters import rows
 from thinghub.device_registry.adapters.postgres import UNIT_S, connected, within
 from thinghub.device_registry.domain.devices import Device, DeviceId
 from thinghub.device_registry.domain.paging import Page
-from thinghub.device_registry.domain.topology import Binding, ChangeStatus, Gateway, Notice, SubDevice
+from thinghub.device_registry.domain.topology import Binding, ChangeStatus, Event, Gateway, Identity, Notice, SubDevice
 from thinghub.device_registry.ports.topology import TopologyUnit
 
+DEVICES_ANNOUNCED = 200
 BINDINGS_S = 0.5  # a sub-device that logs in waits for it, and the copies are still to be asked
 
 _NAMED = "unnest($1::text[], $2::text[]) AS n (pk, dn)"
@@ -57,6 +58,17 @@ _LEAVE = """
 INSERT INTO topology_notice (gateway_key, gateway_name, product_key, device_name, status, ends_session, at_ms)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::boolean[], $7::bigint[])
 """
+_ANNOUNCE = """
+INSERT INTO outbox (product_key, device_name, action, iot_id, at_ms, members)
+SELECT g.product_key, g.device_name, n.action, g.iot_id, $7, json_agg(
+    json_build_object('iotId', d.iot_id, 'productKey', d.product_key, 'deviceName', d.device_name) ORDER BY n.place
+)::text
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+    WITH ORDINALITY AS n (gpk, gdn, pk, dn, action, number, place)
+JOIN device g ON g.product_key = n.gpk AND g.device_name = n.gdn
+JOIN device d ON d.product_key = n.pk AND d.device_name = n.dn
+GROUP BY n.number, n.action, g.product_key, g.device_name ORDER BY n.number
+"""
 _HELD = f"""
 SELECT n.pk, n.dn, t.product_key, t.device_name FROM {_DEVICES}
 LEFT JOIN topology t ON t.gateway_key = n.pk AND t.gateway_name = n.dn
@@ -65,6 +77,10 @@ ORDER BY t.product_key, t.device_name
 _BINDINGS = f"""
 SELECT t.product_key, t.device_name, t.gateway_key, t.gateway_name, t.created_ms FROM {_NAMED}
 JOIN topology t ON t.product_key = n.pk AND t.device_name = n.dn
+"""
+_IDENTITIES = f"""
+SELECT n.pk, n.dn, p.instance_id, coalesce(d.iot_id, '') AS iot_id FROM {_NAMED} JOIN product p ON p.product_key = n.pk
+LEFT JOIN device d ON d.product_key = n.pk AND d.device_name = n.dn
 """
 _PAGE = f"""
 SELECT {rows.DEVICE} FROM {rows.DEVICE_FROM}
@@ -77,11 +93,13 @@ _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_sche
 
 
 class PostgresTopology:
-    """Implements `TopologyStore`. `left` is called after a transaction that left a notice."""
+    """Implements `TopologyStore`. `left` is called after a transaction that left a notice, `announced` after one that
+    left something in the outbox."""
 
-    def __init__(self, postgres: Postgres, left: Callable[[], None]) -> None:
+    def __init__(self, postgres: Postgres, left: Callable[[], None], announced: Callable[[], None]) -> None:
         self._postgres = postgres
         self._left = left
+        self._announced = announced
 
     @asynccontextmanager
     async def holding(self, gateways: Sequence[DeviceId], subs: Sequence[DeviceId]) -> AsyncIterator[TopologyUnit]:
@@ -90,6 +108,8 @@ class PostgresTopology:
             yield unit
         if unit.left:
             self._left()
+        if unit.announced:
+            self._announced()
 
     async def held_by(self, gateways: Sequence[DeviceId]) -> Mapping[DeviceId, Sequence[DeviceId]]:
         async with connected(self._postgres) as connection:
@@ -111,6 +131,11 @@ class PostgresTopology:
             _device(row): Binding(DeviceId(row["gateway_key"], row["gateway_name"]), row["created_ms"]) for row in found
         }
 
+    async def identities(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Identity]:
+        async with connected(self._postgres) as connection:
+            found = await connection.fetch(_IDENTITIES, *_names(devices))
+        return {DeviceId(row["pk"], row["dn"]): Identity(row["instance_id"], row["iot_id"]) for row in found}
+
     async def page(self, gateway: DeviceId, page: Page) -> tuple[Sequence[Device], int]:
         name = gateway.product_key, gateway.device_name
         async with connected(self._postgres) as connection:
@@ -129,6 +154,7 @@ class PostgresTopologyUnit:
         self.gateways = gateways
         self.subs = subs
         self.left = False
+        self.announced = False
 
     async def bind(self, bindings: Mapping[DeviceId, Binding]) -> None:
         bound = [(one, to.gateway, to.since_ms) for one, to in bindings.items() if to.gateway is not None]
@@ -144,10 +170,13 @@ class PostgresTopologyUnit:
             numbers = [one.epoch for one in gateways], [one.sequence for one in gateways]
             await self._connection.execute(_MARK, *_names([one.device for one in gateways]), *numbers)
 
-    async def leave(self, notices: Sequence[Notice]) -> None:
+    async def leave(self, notices: Sequence[Notice], events: Sequence[Event], at_ms: int) -> None:
         if notices:
             await leave(self._connection, notices)
             self.left = True
+        if events:
+            await announce(self._connection, events, at_ms)
+            self.announced = True
 
 
 async def leave(connection: Connection, notices: Sequence[Notice]) -> None:
@@ -159,6 +188,28 @@ async def leave(connection: Connection, notices: Sequence[Notice]) -> None:
         [one.ends_session for one in notices],
         [one.at_ms for one in notices],
     )
+
+
+async def announce(connection: Connection, events: Sequence[Event], at_ms: int) -> None:
+    await connection.execute(
+        _ANNOUNCE,
+        *_names([one.gateway for one in events]),
+        *_names([one.device for one in events]),
+        [rows.TOPOLOGY_ACTION + one.status.name.lower() for one in events],
+        list(_announcements(events)),
+        at_ms,
+    )
+
+
+def _announcements(events: Sequence[Event]) -> Iterator[int]:
+    """Numbers that neighbours of one gateway and one status share, as far as one announcement goes."""
+    number = size = 0
+    for last, one in zip((None, *events), events, strict=False):
+        if last and size < DEVICES_ANNOUNCED and (last.gateway, last.status) == (one.gateway, one.status):
+            size += 1
+        else:
+            number, size = number + 1, 1
+        yield number
 
 
 class PostgresNotices:

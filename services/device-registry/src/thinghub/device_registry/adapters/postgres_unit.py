@@ -6,11 +6,12 @@ import asyncpg
 
 from thinghub.device_registry.adapters import rows
 from thinghub.device_registry.adapters.postgres_batch import PostgresBatchUnit
+from thinghub.device_registry.adapters.postgres_topology import announce
 from thinghub.device_registry.domain.announcements import Announcement
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceRef
 from thinghub.device_registry.domain.products import Limits, Product
 from thinghub.device_registry.domain.topic_classes import TopicClass
-from thinghub.device_registry.domain.topology import ChangeStatus
+from thinghub.device_registry.domain.topology import ChangeStatus, Event
 from thinghub.device_registry.errors import (
     DeviceExists,
     DeviceNotFound,
@@ -51,6 +52,7 @@ _DELETE_DEVICE = (
 _LEAVE_NOTICE = f"""
 INSERT INTO topology_notice (gateway_key, gateway_name, product_key, device_name, status, ends_session, at_ms)
 SELECT gateway_key, gateway_name, product_key, device_name, $3, false, $4 FROM topology WHERE {_DEVICE}
+RETURNING gateway_key, gateway_name
 """
 
 
@@ -163,8 +165,11 @@ class PostgresUnit(PostgresBatchUnit):
         )
 
     async def leave_notice(self, device: DeviceId, status: ChangeStatus, at_ms: int) -> None:
-        done = await self._connection.execute(_LEAVE_NOTICE, *_key(device), status, at_ms)
-        self.left_notice = self.left_notice or done != "INSERT 0 0"
+        gateway = await self._connection.fetchrow(_LEAVE_NOTICE, *_key(device), status, at_ms)
+        if gateway is not None:
+            self.left_notice = self.announced = True
+            event = Event(DeviceId(gateway["gateway_key"], gateway["gateway_name"]), device, status)
+            await announce(self._connection, [event], at_ms)
 
     async def announce(self, announcement: Announcement) -> None:
         await self._connection.execute(

@@ -12,6 +12,7 @@ from thinghub.device_registry.domain.announcements import (
     OutboxEntry,
     PolicyAnnounced,
     ThingModelAnnounced,
+    TopologyAnnounced,
 )
 from thinghub.device_registry.domain.devices import Device, DeviceId, DeviceStatus
 from thinghub.device_registry.domain.products import LimitMode, Limits, Product
@@ -32,6 +33,7 @@ DEVICE_FROM = (
 )
 POLICY_ACTION = "policy"
 MODEL_ACTION = "thing model"
+TOPOLOGY_ACTION = "topology "  # and the action
 
 
 def limits_text(limits: Limits) -> str:
@@ -125,12 +127,14 @@ def device(row: asyncpg.Record) -> Device:
 
 
 def announcement_values(announcement: Announcement) -> tuple[object, ...]:
-    """product_key, device_name, action, iot_id, at_ms."""
+    """product_key, device_name, action, iot_id, at_ms. Topology is announced by a statement of its own."""
     if isinstance(announcement, PolicyAnnounced):
         return announcement.product_key, "", POLICY_ACTION, "", 0
     if isinstance(announcement, ThingModelAnnounced):
         # The row's number is the version: nobody needs the time.
         return announcement.product_key, "", MODEL_ACTION, "", announcement.version
+    if isinstance(announcement, TopologyAnnounced):
+        raise TypeError("topology is announced with the change that is written")
     device = announcement.device
     return device.product_key, device.device_name, announcement.action.value, announcement.iot_id, announcement.at_ms
 
@@ -141,4 +145,7 @@ def outbox_entry(row: asyncpg.Record) -> OutboxEntry:
     if row["action"] == MODEL_ACTION:
         return OutboxEntry(row["id"], ThingModelAnnounced(row["product_key"], row["at_ms"]))
     device = DeviceId(row["product_key"], row["device_name"])
+    if row["action"].startswith(TOPOLOGY_ACTION):
+        action = Lifecycle(row["action"].removeprefix(TOPOLOGY_ACTION))
+        return OutboxEntry(row["id"], TopologyAnnounced(device, action, row["iot_id"], row["at_ms"], row["members"]))
     return OutboxEntry(row["id"], DeviceAnnounced(device, Lifecycle(row["action"]), row["iot_id"], row["at_ms"]))

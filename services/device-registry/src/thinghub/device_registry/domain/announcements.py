@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from thinghub.device_protocol.bodies import lifecycle_body, lifecycle_topic
+import orjson
+
+from thinghub.device_protocol.bodies import lifecycle_body, lifecycle_topic, topology_body, topology_topic
 from thinghub.device_protocol.message_ids import derive
 from thinghub.device_protocol.records import Message
 from thinghub.device_registry.domain.devices import DeviceId
@@ -27,6 +29,18 @@ class DeviceAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
+class TopologyAnnounced:
+    """Devices came behind a gateway, left it, or were enabled or disabled there. `members` is a JSON array of them, as
+    the message has it."""
+
+    gateway: DeviceId
+    action: Lifecycle
+    iot_id: str
+    at_ms: int
+    members: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyAnnounced:
     """A product's policy changed, began or ended."""
 
@@ -41,7 +55,7 @@ class ThingModelAnnounced:
     version: int
 
 
-Announcement = DeviceAnnounced | PolicyAnnounced | ThingModelAnnounced
+Announcement = DeviceAnnounced | TopologyAnnounced | PolicyAnnounced | ThingModelAnnounced
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,28 @@ def lifecycle_message(entry_id: int, announced: DeviceAnnounced) -> Message:
         product_key=device.product_key,
         device_name=device.device_name,
         topic=lifecycle_topic(device.product_key, device.device_name),
+        payload=body,
+        received_ms=announced.at_ms,
+        qos=1,
+    )
+
+
+def topology_message(entry_id: int, announced: TopologyAnnounced) -> Message:
+    """Of the gateway, as `lifecycle_message`."""
+    gateway = announced.gateway
+    body = topology_body(
+        announced.action.value,
+        gateway_key=gateway.product_key,
+        gateway_name=gateway.device_name,
+        gateway_iot_id=announced.iot_id,
+        devices=orjson.loads(announced.members),
+        time_ms=announced.at_ms,
+    )
+    return Message(
+        id=derive(announced.at_ms, f"topology/{entry_id}/{gateway.product_key}/{gateway.device_name}"),
+        product_key=gateway.product_key,
+        device_name=gateway.device_name,
+        topic=topology_topic(gateway.product_key, gateway.device_name),
         payload=body,
         received_ms=announced.at_ms,
         qos=1,

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from thinghub.device_protocol.bodies import found_body, found_topic
 from thinghub.device_protocol.codes import Alink
+from thinghub.device_protocol.records import Message
 from thinghub.device_protocol.sub_devices import SubDeviceProof
 from thinghub.device_registry.domain.devices import DeviceId
 
@@ -61,6 +63,14 @@ class SubDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Of a device whose product exists: an empty `iot_id` when it does not exist itself."""
+
+    instance_id: str
+    iot_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """The gateway that a device stands behind, None for nobody, and since when, epoch milliseconds."""
 
@@ -97,6 +107,15 @@ class Notice:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of a device behind a gateway, for whoever listens."""
+
+    gateway: DeviceId
+    device: DeviceId
+    status: ChangeStatus
+
+
 Verdict = tuple[Alink, str]
 Proofs = Mapping[SubDeviceProof, Proven]
 
@@ -116,6 +135,23 @@ def named(device: DeviceId) -> str:
     return f"{device.product_key}/{device.device_name}"
 
 
+def found_message(
+    message_id: int, gateway: DeviceId, devices: Sequence[DeviceId], known: Mapping[DeviceId, Identity], at_ms: int
+) -> Message:
+    """What a gateway found, for whoever listens. Platform origin: no epoch."""
+    members = [
+        {"iotId": known[one].iot_id, "productKey": one.product_key, "deviceName": one.device_name} for one in devices
+    ]
+    body = found_body(
+        gateway_key=gateway.product_key,
+        gateway_name=gateway.device_name,
+        gateway_iot_id=known[gateway].iot_id,
+        devices=members,
+    )
+    topic = found_topic(gateway.product_key, gateway.device_name)
+    return Message(message_id, gateway.product_key, gateway.device_name, topic, body, received_ms=at_ms, qos=1)
+
+
 def unknown(device: DeviceId) -> Verdict:
     return Alink.DEVICE_NOT_FOUND, f"the device {named(device)} does not exist"
 
@@ -132,6 +168,7 @@ class Topology:
         self._limit = limit
         self._at_ms = at_ms
         self.notices: list[Notice] = []
+        self.events: list[Event] = []
 
     @property
     def changed(self) -> Mapping[DeviceId, Binding]:
@@ -183,8 +220,11 @@ class Topology:
         if former is not None:
             status = ChangeStatus.DELETE if target is not None else told
             self.notices.append(Notice(former, device, status, True, self._at_ms))
-        if target is not None and told is not None:
-            self.notices.append(Notice(target, device, told, False, self._at_ms))
+            self.events.append(Event(former, device, ChangeStatus.DELETE))
+        if target is not None:
+            self.events.append(Event(target, device, ChangeStatus.CREATE))
+            if told is not None:
+                self.notices.append(Notice(target, device, told, False, self._at_ms))
 
     def _count(self, gateway: DeviceId | None, more: int) -> None:
         if gateway is not None and (known := self.gateways.get(gateway)):

@@ -72,6 +72,8 @@ def _asked(what: What, message: Message, origin: str) -> Asked:
     except AlinkError as error:
         return Asked(what, Request(""), *to, refusal=str(error))
     try:
+        if what is What.FOUND:
+            return Asked(what, request, *to, found=_devices(request))
         return Asked(what, request, *to, change=_change(what, request, message, gateway))
     except MalformedSubDevice as error:
         return Asked(what, request, *to, refusal=str(error))
@@ -81,9 +83,11 @@ def _change(what: What, request: Request, message: Message, gateway: DeviceId) -
     at = message.epoch, message.sequence
     if what is What.ADD:
         return TopologyChange(gateway, *at, proofs=tuple(read_proofs(request.params, MAX_DEVICES)))
-    if what is What.GET:
-        return None
-    names = read_names(request.params, MAX_DEVICES)
-    if what is What.FOUND:
-        return None
-    return TopologyChange(gateway, *at, removed=tuple(DeviceId(one.product_key, one.device_name) for one in names))
+    if what is What.DELETE:
+        return TopologyChange(gateway, *at, removed=_devices(request))
+    return None
+
+
+def _devices(request: Request) -> tuple[DeviceId, ...]:
+    """Raises MalformedSubDevice."""
+    return tuple(DeviceId(one.product_key, one.device_name) for one in read_names(request.params, MAX_DEVICES))

@@ -60,7 +60,7 @@ class Unit(BatchUnit, Protocol):
     async def delete_device(self, device: DeviceId, at_ms: int) -> None: ...
 
     async def leave_notice(self, device: DeviceId, status: ChangeStatus, at_ms: int) -> None:
-        """For the gateway that the device stands behind, if it does."""
+        """For the gateway that the device stands behind, if it does, and for whoever listens."""
 
     async def announce(self, announcement: Announcement) -> None:
         """Told at least once after the block ends well, in the order of the device's or product's changes."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from thinghub.device_protocol.sub_devices import SubDeviceProof
 from thinghub.device_registry.domain.devices import Device, DeviceId
 from thinghub.device_registry.domain.paging import Page
-from thinghub.device_registry.domain.topology import Binding, Gateway, Notice, Proven, SubDevice
+from thinghub.device_registry.domain.topology import Binding, Event, Gateway, Identity, Notice, Proven, SubDevice
 
 
 class TopologyUnit(Protocol):
@@ -26,8 +26,8 @@ class TopologyUnit(Protocol):
     async def mark(self, gateways: Sequence[Gateway]) -> None:
         """Notes how far their messages were done."""
 
-    async def leave(self, notices: Sequence[Notice]) -> None:
-        """To be told after the block ended well, at least once, in order."""
+    async def leave(self, notices: Sequence[Notice], events: Sequence[Event], at_ms: int) -> None:
+        """Both are told after the block ended well, at least once, in order: notices to gateways, events to the bus."""
 
 
 class TopologyStore(Protocol):
@@ -42,6 +42,9 @@ class TopologyStore(Protocol):
 
     async def bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
         """Of those that stand behind a gateway; soon, because a log-in waits for it."""
+
+    async def identities(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Identity]:
+        """Of those whose product exists."""
 
     async def page(self, gateway: DeviceId, page: Page) -> tuple[Sequence[Device], int]:
         """Its sub-devices in the order of their names, and how many there are."""

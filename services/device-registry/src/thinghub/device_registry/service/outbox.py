@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Never
 
 from thinghub.common.errors import Fault
+from thinghub.device_protocol.records import Message
 from thinghub.device_registry.domain.announcements import (
     DeviceAnnounced,
     OutboxEntry,
     PolicyAnnounced,
     ThingModelAnnounced,
+    TopologyAnnounced,
     lifecycle_message,
+    topology_message,
 )
 from thinghub.device_registry.domain.policies import Policy
 from thinghub.device_registry.ports.others import Announcer
@@ -91,11 +94,7 @@ class Outbox:
             return len(entries)
 
     async def _tell_devices(self, entries: Sequence[OutboxEntry]) -> None:
-        messages = [
-            lifecycle_message(entry.id, entry.announcement)
-            for entry in entries
-            if isinstance(entry.announcement, DeviceAnnounced)
-        ]
+        messages = [message for entry in entries if (message := _message(entry))]
         if messages:
             await self._announcer.lifecycle(messages)
 
@@ -120,3 +119,12 @@ class Outbox:
     def _gone(self, product_key: str) -> Policy:
         # Versions are epoch microseconds or more (see the store), so now comes after all that the product had.
         return Policy(product_key, found=False, version=self._clock_ms() * 1000)
+
+
+def _message(entry: OutboxEntry) -> Message | None:
+    """Of the announcements that go to `device.lifecycle`."""
+    if isinstance(entry.announcement, DeviceAnnounced):
+        return lifecycle_message(entry.id, entry.announcement)
+    if isinstance(entry.announcement, TopologyAnnounced):
+        return topology_message(entry.id, entry.announcement)
+    return None

@@ -89,12 +89,12 @@ class SubDevices:
             raise RequestInvalid(str(error)) from error
         asked = await self._device(instance_id, gateway)
         proven = dict(zip(proofs, await self._proofs.check(proofs), strict=True))
-        change = TopologyChange(asked.id, 0, 0, proofs=tuple(proofs))
+        change, now = TopologyChange(asked.id, 0, 0, proofs=tuple(proofs)), self._clock_ms()
         async with self._topology.holding([asked.id], sorted(change.devices)) as unit:
-            topology = Topology(unit.gateways, unit.subs, self._limit, self._clock_ms())
+            topology = Topology(unit.gateways, unit.subs, self._limit, now)
             _check(topology.add(change, proven))
             await unit.bind(topology.changed)
-            await unit.leave(topology.notices)
+            await unit.leave(topology.notices, topology.events, now)
         await self._bindings.remember(topology.changed)
 
     async def remove(self, instance_id: str, refs: Sequence[DeviceRef]) -> None:
@@ -111,7 +111,7 @@ class SubDevices:
                     raise TopologyNotFound("the device stands behind no gateway")
                 topology.bind(device, None, ChangeStatus.DELETE)
             await unit.bind(topology.changed)
-            await unit.leave(topology.notices)
+            await unit.leave(topology.notices, topology.events, now)
         await self._bindings.remember(topology.changed)
 
     async def notify_add(
