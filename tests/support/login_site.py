@@ -115,14 +115,16 @@ class Others:
 class Site:
     """One gateway process without its sockets."""
 
-    def __init__(self, redis: Redis, name: str = "inc-a", limit: int = 0, most: int = 1500, pace: int = 0) -> None:
+    def __init__(
+        self, redis: Redis, name: str = "inc-a", limit: int = 0, most: int = 1500, pace: int = 0, room: int = 60_000
+    ) -> None:
         self.plane, self.others, self.table = Plane(), Others(), SessionTable()
         self.claims = Interrupted(redis, name, f"{name}:1")
         self.closing = Closing(self.plane, self.claims, self.table, self.others, lambda: 1)
         peers = GrpcPeers(Runtime.for_tests("connection-gateway"))
         self.kicks = Kicks(name, self.claims, peers, self.table, self.closing, _counted)
         policies = Policies(self.others, self.plane)
-        limits = LoginLimits(Rates(limit), Rates(3), True, most)
+        limits = LoginLimits(Rates(limit), Rates(3), True, most, room)
         attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 0.0, lambda: 1, _counted)
         admission = Admission(self.claims, self.table, self.kicks, self.closing, self.others, attempts, lambda: 1)
         self.logins = Logins(

@@ -30,6 +30,7 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
         500, ge=0, description="connects and closes kept for support at most, refusals a fifth; 0: none"
     )
     max_sub_devices: int = Field(1500, ge=0, le=2000, description="sub-devices online behind one gateway device")
+    max_sessions: int = Field(60000, ge=1, description="with sub-devices; more of these are told to try again")
     sub_devices_per_second: int = Field(
         200, ge=0, description="log-ins and log-outs done for one gateway device; 0: no limit"
     )

@@ -188,6 +188,16 @@ async def test_so_many_are_online_behind_one_gateway_device_and_no_more(redis: R
     assert await site.log_in(gateway, Device("pk", "s4")) == [OK]
 
 
+async def test_a_process_has_room_for_so_many_sessions(redis: Redis) -> None:
+    site = Site(redis, room=5)
+    first, second = site.gateway(1), site.gateway(2)
+    devices = [Device("pk", f"s{number}") for number in range(3)]
+    logins = [login(first, devices[0]), login(second, devices[1]), login(first, devices[2]), login(second, SUB)]
+    assert await site.logins.admit(logins) == [OK, OK, OK, "no_room"]
+    assert await site.log_in(first, SUB) == ["no_room"]
+    assert len(site.table) == 5
+
+
 async def test_all_of_a_gateway_end_with_it_each_with_its_own_offline(site: Site) -> None:
     gateway = site.gateway()
     devices = [Device("pk", f"s{number}") for number in range(50)]

@@ -112,6 +112,10 @@ REFUSED: dict[str, Words] = {
     "too_many_online": Words(
         "its gateway device has as many sub-devices online as it may have", "Put some behind another gateway device."
     ),
+    "no_room": Words(
+        "the gateway process had as many sessions as it may have",
+        "Add gateways, or raise MAX_SESSIONS if memory allows.",
+    ),
     "login_rate": Words(
         "its gateway device logs it in too often", "The gateway has no back-off: see why the device's sessions end."
     ),
@@ -139,6 +143,7 @@ CLOSED: dict[str, Words] = {
     "memory": Words("the gateway was short of memory for partial packets", _WAITS),
     "slow_reader": Words("the device did not take its messages", "It reads too slowly: send it less, or mend it."),
     "record_failed": Words("its messages could not be stored, so it was made to send them again", _WAITS),
+    "store": Words("its subscriptions could not be stored, so it was made to come again", _WAITS),
     "stop": Words("the gateway was stopped", "The device reconnects to another gateway by itself."),
     "shutdown": Words("the gateway was stopped", "The device reconnects to another gateway by itself."),
     "internal": Words("a defect of the platform", "The gateway's log has the error."),

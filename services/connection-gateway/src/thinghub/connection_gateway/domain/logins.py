@@ -43,6 +43,7 @@ CODES: dict[str, tuple[Alink, str]] = {
     "barred": (Alink.SUB_DEVICE_DISABLED, "device is disabled or deleted"),
     "superseded": (Alink.CONNECTED_ELSEWHERE, "device is connected elsewhere"),
     "too_many_online": (Alink.TOO_MANY_ONLINE, "too many sub-devices online"),
+    "no_room": (Alink.TOO_MANY_REQUESTS, "too many devices here, try again"),
     "login_rate": (Alink.TOO_MANY_REQUESTS, "too many log-ins of this device"),
     "failure_rate": (Alink.TOO_MANY_REQUESTS, "too many failed log-ins of this gateway"),
     "overloaded": (Alink.TOO_MANY_REQUESTS, "too many log-ins wait"),

@@ -54,12 +54,13 @@ class _Candidate:
 @dataclass(frozen=True, slots=True)
 class LoginLimits:
     """Authenticated log-ins a minute of a sub-device (its own connects count as well), failed ones of a gateway device,
-    sub-devices online behind one."""
+    sub-devices online behind one, sessions of all kinds on this gateway."""
 
     per_device: Rates
     per_gateway: Rates
     enforce: bool
     max_online: int
+    max_sessions: int
 
 
 class Logins:
@@ -155,6 +156,8 @@ class Logins:
             gateway = one.login.gateway.handle
             if self._table.behind(gateway) + taken[gateway] >= self._limits.max_online:
                 refused[one.index] = "too_many_online"
+            elif len(self._table) + taken.total() >= self._limits.max_sessions:
+                refused[one.index] = "no_room"
             elif self._too_often(one.device, now):
                 refused[one.index] = "login_rate"
             else:
