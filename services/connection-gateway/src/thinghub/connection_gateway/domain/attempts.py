@@ -140,7 +140,7 @@ CLOSED: dict[str, Words] = {
     "packet_timeout": Words("a packet began and did not end in time", "Look at the device's network."),
     "protocol": Words("the device broke the protocol", "Correct its MQTT client; it must speak MQTT 3.1.1."),
     "tls": Words("its TLS failed", "Look at the device's TLS library and clock."),
-    "memory": Words("the gateway was short of memory for partial packets", _WAITS),
+    "memory": Words("the gateway was short of memory, and this one held much of it", _WAITS),
     "slow_reader": Words("the device did not take its messages", "It reads too slowly: send it less, or mend it."),
     "record_failed": Words("its messages could not be stored, so it was made to send them again", _WAITS),
     "store": Words("its subscriptions could not be stored, so it was made to come again", _WAITS),
