@@ -1,6 +1,6 @@
 """Claims in Redis (invariants §1).
 
-    session:{pk/dn}          hash    the claim: gw addr handle epoch clean ext since_ms client
+    session:{pk/dn}          hash    the claim: gw addr handle epoch clean ext since_ms client iot
     tomb:{pk/dn}             string  the device is barred; expires
     gwsessions:{incarnation} set     pk/dn: index, written before the claim
     gateway:{incarnation}    string  a gateway's lease: its address; expires
@@ -23,7 +23,7 @@ from thinghub.connection_gateway.errors import ClaimsUnavailable
 # With the other stages of a CONNECT this stays below 5 s.
 DEADLINE = 1.0
 
-# KEYS claim, tombstone. ARGV gw addr handle clean ext since_ms client. Answers {barred} or {0, epoch, old gw, addr,
+# KEYS claim, tombstone. ARGV gw addr handle clean ext since_ms client iot. Answers {barred} or {0, epoch, old gw, addr,
 # epoch}. Epochs are microseconds: below 2^53 until the year 2255, so Lua's numbers hold them.
 _CLAIM = Script("""
 redis.replicate_commands()
@@ -33,7 +33,7 @@ local time = redis.call('TIME')
 local epoch = math.max(tonumber(old[3] or '0') + 1, time[1] * 1000000 + time[2])
 local text = string.format('%.0f', epoch)
 redis.call('HSET', KEYS[1], 'gw', ARGV[1], 'addr', ARGV[2], 'handle', ARGV[3], 'epoch', text, 'clean', ARGV[4],
-  'ext', ARGV[5], 'since_ms', ARGV[6], 'client', ARGV[7])
+  'ext', ARGV[5], 'since_ms', ARGV[6], 'client', ARGV[7], 'iot', ARGV[8])
 return {0, text, old[1] or '', old[2] or '', old[3] or ''}
 """)
 
@@ -118,6 +118,7 @@ class RedisClaims:
                 wanted.ext,
                 wanted.since_ms,
                 wanted.client,
+                wanted.iot_id,
             ],
         )
 

@@ -28,7 +28,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A claim to be made; the epoch is Redis's to give."""
+    """A claim to be made; the epoch is Redis's to give. `iot_id` is there for whoever reports the device offline in this
+    gateway's place."""
 
     device: Device
     connection: int
@@ -36,6 +37,7 @@ class Wanted:
     ext: int
     since_ms: int
     client: str
+    iot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

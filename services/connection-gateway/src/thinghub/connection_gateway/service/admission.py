@@ -124,4 +124,12 @@ class Admission:
 
 
 def _wish(session: Session) -> Wanted:
-    return Wanted(session.device, session.connection, session.clean, session.ext, session.since_ms, session.client)
+    return Wanted(
+        session.device,
+        session.connection,
+        session.clean,
+        session.ext,
+        session.since_ms,
+        session.client,
+        session.iot_id,
+    )
