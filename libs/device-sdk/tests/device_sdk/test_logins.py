@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytest
 
@@ -238,7 +238,7 @@ async def test_a_session_that_is_lost_again_and_again_is_made_later_and_later(ru
     assert len(behind.platform.asked) == 4
 
 
-class Service:
+class Service(Protocol):
     async def deliver(self, topic: str, payload: bytes) -> None: ...
 
 
