@@ -94,7 +94,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     topology = PostgresTopology(postgres, notices.wake, outbox.wake)
     limit = settings.sub_devices_per_gateway
     proofs = AuthProofs(auth)
-    bindings = Bindings(topology, RedisBindings(redis), runtime.log)
+    bindings = Bindings(topology, RedisBindings(redis), time.monotonic, runtime.log)
     reports = TopologyReports(topology, bindings, proofs, notices, announcer, replies, limit, clock_ms, runtime.log)
     products = Products(store, credentials, clock_ms, settings.products_per_instance)
     models = ThingModels(PostgresThingModels(postgres, outbox.wake), products, clock_ms)

@@ -30,7 +30,14 @@ class TopologyUnit(Protocol):
         """Both are told after the block ended well, at least once, in order: notices to gateways, events to the bus."""
 
 
-class TopologyStore(Protocol):
+class BindingSource(Protocol):
+    """Raises StoreUnavailable."""
+
+    async def bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
+        """Of those that stand behind a gateway; soon, because a log-in waits for it."""
+
+
+class TopologyStore(BindingSource, Protocol):
     """Raises StoreUnavailable."""
 
     def holding(
@@ -39,9 +46,6 @@ class TopologyStore(Protocol):
 
     async def held_by(self, gateways: Sequence[DeviceId]) -> Mapping[DeviceId, Sequence[DeviceId]]:
         """In the order of their names. Gateways that do not exist are left out."""
-
-    async def bindings(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Binding]:
-        """Of those that stand behind a gateway; soon, because a log-in waits for it."""
 
     async def identities(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Identity]:
         """Of those whose product exists."""
