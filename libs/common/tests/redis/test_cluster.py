@@ -24,11 +24,13 @@ async def test_a_killed_master_is_replaced_and_no_answer_is_lost(
     private_cluster: RedisCluster, cluster_store: Redis, prefix: str
 ) -> None:
     counting = Counting(cluster_store, KEYS, Wait(1, 400))
+    servers = await cluster_store.servers()
     async with asyncio.TaskGroup() as group:
         group.create_task(counting.run())
         await asyncio.sleep(0.5)
         await asyncio.to_thread(private_cluster.failover, prefix + KEYS[0])
         await until_answered(cluster_store)
+        assert await cluster_store.servers() != servers
         counting.wait = None  # the promoted master has no replica yet
         await asyncio.sleep(0.2)
         counting.stopping = True

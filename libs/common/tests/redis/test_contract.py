@@ -136,6 +136,13 @@ async def test_commands_without_a_key_are_answered(store: Redis) -> None:
     await store.ping()
 
 
+async def test_servers_are_the_same_until_something_happens_to_them(store: Redis, shape: str) -> None:
+    servers = await store.servers()
+    assert len(servers) == (3 if shape == "cluster" else 1)
+    assert all(one.endswith(" master") for one in servers)
+    assert await store.servers() == servers
+
+
 async def test_an_empty_batch_costs_nothing(store: Redis) -> None:
     assert await store.run([]) == []
 

@@ -55,6 +55,19 @@ async def test_a_call_waits_out_a_restart_within_its_deadline(private_redis: Red
     await redis.close()
 
 
+async def test_a_restart_and_a_change_of_role_make_another_server(private_redis: RedisServer) -> None:
+    redis = await open_redis(private_redis.url)
+    first = await redis.servers()
+    await asyncio.to_thread(private_redis.restart)
+    second = await redis.servers()
+    assert second != first
+    await redis.one(cmd("REPLICAOF", "127.0.0.1", 1))
+    assert await redis.servers() != second
+    await redis.one(cmd("REPLICAOF", "NO", "ONE"))
+    assert await redis.servers() != second
+    await redis.close()
+
+
 async def test_a_frozen_server_costs_no_more_than_the_deadline(private_redis: RedisServer) -> None:
     redis = await open_redis(private_redis.url)
     counting = Counting(redis, ["count"], deadline=0.3)

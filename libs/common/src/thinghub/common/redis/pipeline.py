@@ -99,6 +99,11 @@ class Pipeline:
             if isinstance(answer, RedisError):
                 raise RedisUnavailable(str(answer))
 
+    async def servers(self, deadline: float = 2.0) -> frozenset[str]:
+        until = asyncio.get_running_loop().time() + deadline
+        nodes = await self._router.every(until)
+        return frozenset(await asyncio.gather(*(_identity(node, until) for node in nodes)))
+
     async def close(self) -> None:
         self._router.close()
 
@@ -156,6 +161,20 @@ class Pipeline:
                         asked[call.index] = target
                     at_once = at_once and _REFUSED[answer.code]
         return asked, at_once
+
+
+async def _identity(node: Node, until: float) -> str:
+    """`run_id master_replid role` of a server. Raises RedisUnavailable."""
+    found: dict[str, str] = {}
+    for answer in await asyncio.gather(*(node.exchange(("INFO", part), until) for part in ("server", "replication"))):
+        if isinstance(answer, RedisUnavailable):
+            raise answer
+        if not isinstance(answer, bytes):
+            raise RedisUnavailable(str(answer))
+        for line in answer.decode(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            found[name] = value
+    return " ".join(found.get(name, "") for name in ("run_id", "master_replid", "role"))
 
 
 def _unknown(answer: Answer) -> bool:

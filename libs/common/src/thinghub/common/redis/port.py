@@ -112,6 +112,10 @@ class Redis(Protocol):
     async def ping(self, deadline: float = 2.0) -> None:
         """Every slot has a server that answers. Raises RedisUnavailable."""
 
+    async def servers(self, deadline: float = 2.0) -> frozenset[str]:
+        """The servers of all slots, each named by its process, its replication history and its role: a restart, a
+        failover or a change of role makes another answer. Raises RedisUnavailable as `ping` does."""
+
     async def close(self) -> None:
         """Ends the connections; running commands are answered RedisUnavailable."""
 
