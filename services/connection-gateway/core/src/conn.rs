@@ -21,6 +21,8 @@ use crate::subs::Subs;
 pub const READ_BYTES: usize = 16 * 1024;
 /// Plaintext handed to TLS at once; the rest waits in `out`, where it is bounded.
 const TLS_CHUNK: usize = 64 * 1024;
+/// Most that TLS holds of it.
+const TLS_BUFFER: usize = 2 * TLS_CHUNK;
 
 /// Why a connection is not read, as bits; its keep-alive is suspended meanwhile.
 pub mod pause {
@@ -72,6 +74,8 @@ pub struct Conn {
     /// Bytes that arrived and were not used: a partial packet, or whatever came before a pause.
     pub inbox: Vec<u8>,
     pub out: Vec<u8>,
+    /// Bytes handed to TLS that it has not written, about.
+    unsent: usize,
     pub acks: Acks,
     pub paused: u8,
     /// The socket may hold more to read.
@@ -87,6 +91,8 @@ pub struct Conn {
     pub partial_us: u64,
     /// End of a quota pause.
     pub resume_us: u64,
+    /// What of this connection is counted in the memory of all.
+    pub counted: usize,
     /// Tick this connection waits for in the wheel.
     pub timer_tick: u64,
 }
@@ -123,6 +129,8 @@ impl Conn {
             since_us: now_us,
             partial_us: 0,
             resume_us: 0,
+            counted: 0,
+            unsent: 0,
             timer_tick: u64::MAX,
         }
     }
@@ -134,6 +142,17 @@ impl Conn {
     /// Size of the inbox when it is larger than one read, else 0: what counts against the bound of all connections.
     pub fn large_inbox(&self) -> usize {
         if self.inbox.len() > READ_BYTES { self.inbox.len() } else { 0 }
+    }
+
+    /// Bytes that traffic has made this connection hold.
+    pub fn held(&self) -> usize {
+        let queued = self.window.as_ref().map_or(0, |window| window.queued_bytes());
+        self.inbox.capacity() + self.out.capacity() + self.unsent + queued
+    }
+
+    /// Bytes that the peer has yet to take.
+    pub fn backlog(&self) -> usize {
+        self.out.len() + self.unsent + self.window.as_ref().map_or(0, |window| window.queued_bytes())
     }
 
     /// The session that a topic or filter of this connection speaks for.
@@ -196,7 +215,7 @@ impl Conn {
         }
         let config = tls.ok_or(Fill::Failed("no_certificate"))?;
         let mut connection = ServerConnection::new(config.clone()).map_err(|_| Fill::Failed("tls"))?;
-        connection.set_buffer_limit(Some(2 * TLS_CHUNK));
+        connection.set_buffer_limit(Some(TLS_BUFFER));
         self.transport = Transport::Tls(Box::new(connection));
         Ok(true)
     }
@@ -204,7 +223,13 @@ impl Conn {
     /// Writes what the peer takes. `Ok(true)`: all of it is gone.
     pub fn flush(&mut self) -> io::Result<(usize, bool)> {
         let written = match &mut self.transport {
-            Transport::Tls(tls) => flush_tls(&mut self.stream, tls, &mut self.out)?,
+            Transport::Tls(tls) => {
+                let before = self.out.len();
+                let written = flush_tls(&mut self.stream, tls, &mut self.out)?;
+                let handed = self.unsent + before - self.out.len();
+                self.unsent = if tls.wants_write() { handed.min(TLS_BUFFER) } else { 0 };
+                written
+            }
             _ => flush_plain(&mut self.stream, &mut self.out)?,
         };
         if self.out.is_empty() {

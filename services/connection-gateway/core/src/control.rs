@@ -204,6 +204,7 @@ impl Reactor {
     pub(crate) fn close(&mut self, key: Key, reason: &str) {
         let Some(mut conn) = self.conns.remove(key) else { return };
         self.partial_bytes = self.partial_bytes.saturating_sub(conn.large_inbox());
+        self.held_bytes -= conn.counted;
         if conn.is_tls() {
             conn.finish();
         }
@@ -270,8 +271,8 @@ impl Reactor {
         };
         self.busy = true;
         self.shared.counters.bump(Count::RecordsCommitted);
-        for &(slot, count) in &done.parts {
-            if let Some(connection) = self.settle(slot, count) {
+        for part in &done.parts {
+            if let Some(connection) = self.settle(part.slot, part.messages) {
                 self.release_acks(connection);
             }
         }
@@ -283,13 +284,13 @@ impl Reactor {
             return self.shared.counters.bump(Count::LateAnswers);
         };
         self.shared.counters.bump(Count::RecordsFailed);
-        for &(slot, count) in &done.parts {
+        for part in &done.parts {
             // Closed before it counts as settled, so that none of its PUBACKs can leave; also by a sub-session that has
             // ended meanwhile.
-            if let Some(connection) = self.sessions.at_mut(slot).map(|(_, session)| session.connection) {
+            if let Some(connection) = self.sessions.at_mut(part.slot).map(|(_, session)| session.connection) {
                 self.close(connection, "record_failed");
             }
-            self.settle(slot, count);
+            self.settle(part.slot, part.messages);
         }
         self.resume_waiting(&done);
     }

@@ -155,6 +155,10 @@ impl Window {
         tokens
     }
 
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
     pub fn in_flight(&self, session: Key) -> usize {
         self.flights.iter().filter(|flight| flight.session == session).count()
     }

@@ -1,8 +1,8 @@
 //! The connection plane: sockets, TLS, MQTT, permissions, quotas, ordered acknowledgement, record packing.
 //!
 //! Read in this order: `codec` and `protocol` (bytes in, events out), `topics`, `quota`, `session`, `subs`, `downlink`,
-//! `acks`, `answers`, `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`,
-//! `control`, `persistence`, `pushes`, `figures` (who does it), and `roster`, `shared` and `py` (how Python takes part).
+//! `acks`, `answers`, `shares`, `record` (what is decided about a message, without a socket or a clock), then `conn`, `reactor`, `packets`,
+//! `control`, `persistence`, `pushes`, `figures`, `memory` (who does it), and `roster`, `shared` and `py` (how Python takes part).
 //! `python/thinghub_gateway_core/__init__.pyi` is the contract.
 
 pub mod acks;
@@ -16,6 +16,7 @@ pub mod encode;
 pub mod figures;
 pub mod ids;
 pub mod listener;
+pub mod memory;
 pub mod options;
 pub mod packets;
 pub mod persistence;
@@ -29,6 +30,7 @@ pub mod record;
 pub mod roster;
 pub mod session;
 pub mod shared;
+pub mod shares;
 pub mod slots;
 pub mod subs;
 pub mod timer;

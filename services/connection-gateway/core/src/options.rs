@@ -25,6 +25,8 @@ pub struct Options {
     pub max_local_queue: usize,
     /// Bytes of partial packets larger than one read, over all connections.
     pub max_partial_bytes: usize,
+    /// Bytes of traffic in memory above which no CONNECT is accepted and slow readers are closed; 0: any.
+    pub refuse_above_bytes: usize,
     pub trace_every: u32,
     /// How long a refused peer may take to read why.
     pub drain_us: u64,
@@ -54,6 +56,7 @@ impl Default for Options {
             max_inflight_down: 100,
             max_local_queue: 10_000,
             max_partial_bytes: 256 << 20,
+            refuse_above_bytes: 0,
             trace_every: 0,
             drain_us: 1_000_000,
         }
@@ -86,6 +89,7 @@ impl Options {
             "delivery_timeout_ms" => self.delivery_timeout_us = micros()?,
             "max_inflight_down" => self.max_inflight_down = (value as usize).clamp(1, 10_000),
             "max_local_queue" => self.max_local_queue = value as usize,
+            "refuse_above_bytes" => self.refuse_above_bytes = value as usize,
             "max_partial_bytes" => self.max_partial_bytes = value as usize,
             "trace_every" => self.trace_every = value.min(u64::from(u32::MAX)) as u32,
             _ => return Err(format!("unknown option {name}")),

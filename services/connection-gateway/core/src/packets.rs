@@ -10,7 +10,7 @@ use crate::figures::count;
 use crate::protocol::Event;
 use crate::quota::Verdict;
 use crate::reactor::Reactor;
-use crate::record::Entry;
+use crate::record::{Entry, Source};
 use crate::session::{Grant, MAX_FILTERS, MAX_UNSUBSCRIBES};
 use crate::shared::{ConnectRequest, LocalMessage, lock};
 use crate::slots::Key;
@@ -136,6 +136,10 @@ impl Reactor {
             self.refuse(key, 2, "keep_alive_range");
             return Flow::Gone;
         }
+        if self.short_of_memory() {
+            self.refuse(key, 3, "memory");
+            return Flow::Gone;
+        }
         if self.shared.connects_waiting.load(Ordering::Relaxed) >= self.options.max_connections {
             self.refuse(key, 3, "overloaded");
             return Flow::Gone;
@@ -146,7 +150,7 @@ impl Reactor {
         conn.since_us = now_us;
         conn.keep_alive_s = connect.keep_alive_s;
         let resumed = conn.handshake();
-        self.results.connects.push(ConnectRequest {
+        let request = ConnectRequest {
             connection: key.number(),
             client_id: connect.client_id.to_owned(),
             username: connect.username.to_owned(),
@@ -155,7 +159,9 @@ impl Reactor {
             clean: connect.clean,
             address: conn.peer.to_string(),
             tls: conn.is_tls(),
-        });
+        };
+        self.shared.waiting_bytes.fetch_add(request.size(), Ordering::Relaxed);
+        self.results.connects.push(request);
         self.shared.connects_waiting.fetch_add(1, Ordering::Relaxed);
         lock(&self.shared.pending).insert(key.number());
         self.shared.counters.bump(Count::ConnectRequests);
@@ -188,9 +194,10 @@ impl Reactor {
             },
         };
         if let Route::Stream(stream, partition) = route {
-            if self.records.full(stream, partition) {
+            let product = session.policy.product;
+            if self.records.full(stream, partition, product) {
                 conn.paused |= pause::BACKPRESSURE;
-                self.records.wait(stream, partition, key);
+                self.records.wait(stream, partition, product, key);
                 self.shared.counters.bump(Count::Backpressure);
                 return Flow::Held;
             }
@@ -245,7 +252,8 @@ impl Reactor {
             qos: publish.qos,
             traceparent: &traceparent,
         };
-        let placed = self.records.add(lane, session_key.slot, session.last, &entry, self.now_us);
+        let source = Source { slot: session_key.slot, product: session.policy.product, last: session.last };
+        let placed = self.records.add(lane, source, &entry, self.now_us);
         session.last = placed;
         session.uncommitted += 1;
         if publish.qos > 0 {
@@ -274,9 +282,8 @@ impl Reactor {
         }
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         count(&mut session.figures.messages_up);
-        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
         self.shared.counters.bump(Count::LocalMessages);
-        self.results.local.push(LocalMessage {
+        let message = LocalMessage {
             handle: session_key.number(),
             product_key: session.policy.product_key.clone(),
             device_name: session.device_name.clone(),
@@ -286,8 +293,15 @@ impl Reactor {
             payload: publish.payload.to_vec(),
             qos: publish.qos,
             received_ms: self.now_ms,
-        });
+        };
+        self.push_local(message);
         self.acknowledge(key, publish.qos, publish.packet_id);
+    }
+
+    fn push_local(&mut self, message: LocalMessage) {
+        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
+        self.shared.waiting_bytes.fetch_add(message.size(), Ordering::Relaxed);
+        self.results.local.push(message);
     }
 
     /// Tells Python of a refused publish that is another device's to make: a gateway may have forgotten to log it in.
@@ -302,9 +316,7 @@ impl Reactor {
             own || conn.subs.as_ref().is_some_and(|subs| subs.get(product_key, device_name).is_some())
         };
         let Some((product_key, device_name)) = self.table.foreigner(publish.topic, session.ext, known) else { return };
-        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
-        self.shared.counters.bump(Count::ForeignPublishes);
-        self.results.local.push(LocalMessage {
+        let message = LocalMessage {
             handle: handle.number(),
             product_key: product_key.into(),
             device_name: device_name.into(),
@@ -314,7 +326,9 @@ impl Reactor {
             payload: Vec::new(),
             qos: publish.qos,
             received_ms: self.now_ms,
-        });
+        };
+        self.shared.counters.bump(Count::ForeignPublishes);
+        self.push_local(message);
     }
 
     /// Refused by policy: counted, and acknowledged in its turn (invariants §2).

@@ -69,6 +69,7 @@ impl Reactor {
             Offer::Queued => {}
             Offer::Full(message) => self.answer(message.token, Count::DownFailed),
         }
+        self.account(key);
         self.schedule(key);
     }
 
@@ -107,6 +108,7 @@ impl Reactor {
         {
             self.launch(key, packet_id, &message);
         }
+        self.account(key);
     }
 
     pub(crate) fn expire_downlinks(&mut self, key: Key) {

@@ -106,6 +106,7 @@ impl Core {
         let (enforce, up_qos0, up_qos1, down, bytes, subscriptions, drop_qos1) = limits;
         let policy = Arc::new(Policy {
             product_key: product_key.into(),
+            product: self.shared.product(product_key),
             version,
             classes: Classes::new(&classes).map_err(value_error)?,
             limits: Limits { enforce, up_qos0, up_qos1, down, bytes, subscriptions, drop_qos1 },
@@ -260,6 +261,7 @@ impl Core {
         for (name, gauge) in gauges {
             counters.set_item(name, gauge.load(Ordering::Relaxed))?;
         }
+        counters.set_item("buffered_bytes", shared.buffered_bytes())?;
         Ok(counters)
     }
 

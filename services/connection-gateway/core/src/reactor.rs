@@ -68,6 +68,9 @@ pub struct Reactor {
     started: Instant,
     /// Bytes of all large inboxes.
     pub(crate) partial_bytes: usize,
+    /// Bytes that all connections hold, and when to look for slow readers again.
+    pub(crate) held_bytes: usize,
+    pub(crate) shed_us: u64,
     pub(crate) now_us: u64,
     pub(crate) now_ms: i64,
     pub(crate) busy: bool,
@@ -109,6 +112,8 @@ impl Reactor {
             last_change: 0,
             started: Instant::now(),
             partial_bytes: 0,
+            held_bytes: 0,
+            shed_us: 0,
             now_us: 1,
             now_ms: 0,
             busy: false,
@@ -180,6 +185,7 @@ impl Reactor {
             self.fail_record(record);
         }
         self.flush_dirty();
+        self.shed();
         self.publish();
     }
 
@@ -204,7 +210,10 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let accepting = self.accepting.iter().map(|entry| entry.1).min();
-        let next = [self.records.next_us(), self.wheel.next_us(), accepting].into_iter().flatten().min()?;
+        let next = [self.records.next_us(), self.wheel.next_us(), accepting, self.next_shed_us()]
+            .into_iter()
+            .flatten()
+            .min()?;
         // epoll counts in milliseconds: rounded up, or the last part of one would be spent spinning.
         let now = self.started.elapsed().as_micros() as u64;
         Some(Duration::from_millis(next.saturating_sub(now).div_ceil(1000).min(60_000)))
@@ -352,6 +361,8 @@ impl Reactor {
         if large > 0 && self.partial_bytes > self.options.max_partial_bytes {
             return self.close(key, "memory");
         }
+        self.account(key);
+        let Some(conn) = self.conns.get_mut(key) else { return };
         let partial = conn.paused == 0 && (!conn.inbox.is_empty() || conn.protocol.skipping());
         if !partial {
             conn.partial_us = 0;
@@ -414,8 +425,9 @@ impl Reactor {
                     conn.finish();
                 }
                 if slow {
-                    self.close(key, "slow_reader");
+                    return self.close(key, "slow_reader");
                 }
+                self.account(key);
             }
         }
     }
@@ -429,6 +441,8 @@ impl Reactor {
         }
         self.results.records.extend(sealed);
         self.shared.records_outstanding.store(self.records.len(), Ordering::Relaxed);
+        self.shared.inflight_bytes.store(self.records.inflight_bytes(), Ordering::Relaxed);
+        self.shared.held_bytes.store(self.held_bytes, Ordering::Relaxed);
         self.shared.publish(&mut self.results);
     }
 

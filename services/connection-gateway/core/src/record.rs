@@ -6,11 +6,13 @@
 //! ```
 //!
 //! Bytes open and sealed count against the partition until they are committed; above the bound [`Records::full`] says so
-//! and the reactor stops reading the connections that write there. A record's number is a slab slot and generation, so a
-//! late or doubled commit is recognised. Layout: protos/thinghubpb/bus/v1/record.proto, written by hand, `format` first.
+//! and the reactor stops reading the connections that write there; `shares` says how much of it one product may have. A
+//! record's number is a slab slot and generation, so a late or doubled commit is recognised. Layout:
+//! protos/thinghubpb/bus/v1/record.proto, written by hand, `format` first.
 
 use std::collections::VecDeque;
 
+use crate::shares::Shares;
 use crate::slots::{Key, Slots};
 
 const FORMAT: u8 = 1;
@@ -62,12 +64,21 @@ pub struct Sealed {
     pub samples: Vec<Sample>,
 }
 
-/// What is kept of a record until it is committed: (session slot, messages) in order of first message.
+/// What one session has in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub slot: u32,
+    pub messages: u32,
+    product: u32,
+    bytes: u32,
+}
+
+/// What is kept of a record until it is committed; its parts in order of first message.
 struct Pending {
     stream: u32,
     partition: u32,
     bytes: usize,
-    parts: Vec<(u32, u32)>,
+    parts: Vec<Part>,
 }
 
 struct Open {
@@ -81,11 +92,17 @@ struct Open {
 #[derive(Default)]
 struct Lane {
     open: Option<Open>,
-    inflight: usize,
+    shares: Shares,
     /// Size of the last record, to allocate the next one in one piece.
     last_size: usize,
-    /// Connections that wait for room.
-    waiting: Vec<Key>,
+}
+
+/// Who publishes: session, product, and where the session's previous message went.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    pub slot: u32,
+    pub product: u32,
+    pub last: Placed,
 }
 
 /// Where a message went: its record, and its place in `parts` to find it again cheaply.
@@ -98,7 +115,7 @@ pub struct Placed {
 /// What a finished record leaves: the messages of each session, and the connections that may be read again.
 #[derive(Default)]
 pub struct Done {
-    pub parts: Vec<(u32, u32)>,
+    pub parts: Vec<Part>,
     pub resume: Vec<Key>,
 }
 
@@ -107,6 +124,8 @@ pub struct Records {
     header: Vec<u8>,
     lanes: Vec<Vec<Lane>>,
     pending: Slots<Pending>,
+    /// Bytes of all of it.
+    inflight: usize,
     /// Open records by deadline (the linger is the same for all): (deadline, stream, partition, record).
     lingering: VecDeque<(u64, u32, u32, Key)>,
     /// Sealed records by deadline.
@@ -124,6 +143,7 @@ impl Records {
             header,
             lanes: Vec::new(),
             pending: Slots::default(),
+            inflight: 0,
             lingering: VecDeque::new(),
             deadlines: VecDeque::new(),
             sealed: Vec::new(),
@@ -135,7 +155,7 @@ impl Records {
         let mut resume = Vec::new();
         self.seal_all();
         for lane in self.lanes.iter_mut().flatten() {
-            resume.append(&mut lane.waiting);
+            resume.extend(lane.shares.release_all());
         }
         self.lanes.resize_with(partitions.len(), Vec::new);
         for (lanes, &count) in self.lanes.iter_mut().zip(partitions) {
@@ -149,17 +169,18 @@ impl Records {
         self.lanes.get(stream as usize).map_or(0, |lanes| lanes.len() as u32)
     }
 
-    pub fn full(&self, stream: u32, partition: u32) -> bool {
-        self.lanes[stream as usize][partition as usize].inflight >= self.bounds.max_inflight
+    /// Whether the partition has no room for this product.
+    pub fn full(&self, stream: u32, partition: u32, product: u32) -> bool {
+        self.lanes[stream as usize][partition as usize].shares.full(product, self.bounds.max_inflight)
     }
 
-    /// The connection waits until the partition has room; it comes back in [`Done::resume`].
-    pub fn wait(&mut self, stream: u32, partition: u32, connection: Key) {
-        self.lanes[stream as usize][partition as usize].waiting.push(connection);
+    /// The connection waits until the partition has room for the product; it comes back in [`Done::resume`].
+    pub fn wait(&mut self, stream: u32, partition: u32, product: u32, connection: Key) {
+        self.lanes[stream as usize][partition as usize].shares.wait(connection, product);
     }
 
-    /// Appends a message. `last` is where the session's previous message went.
-    pub fn add(&mut self, at: (u32, u32), slot: u32, last: Placed, entry: &Entry<'_>, now_us: u64) -> Placed {
+    /// Appends a message.
+    pub fn add(&mut self, at: (u32, u32), source: Source, entry: &Entry<'_>, now_us: u64) -> Placed {
         let size = message_size(entry);
         let lane = &self.lanes[at.0 as usize][at.1 as usize];
         if lane.open.as_ref().is_some_and(|open| open.value.len() + size + 8 > self.bounds.max_bytes) {
@@ -167,7 +188,7 @@ impl Records {
         }
         self.open(at, now_us);
         let lane = &mut self.lanes[at.0 as usize][at.1 as usize];
-        let Some(open) = lane.open.as_mut() else { return last };
+        let Some(open) = lane.open.as_mut() else { return source.last };
         let before = open.value.len();
         write_message(&mut open.value, entry, size);
         open.messages += 1;
@@ -177,22 +198,26 @@ impl Records {
             open.samples.push(Sample { message_id: entry.id, traceparent, received_ms: entry.received_ms, topic });
         }
         let (key, finished) = (open.key, open.messages as usize >= self.bounds.max_messages);
-        lane.inflight += grown;
-        let placed = self.count(key, slot, last, grown);
+        lane.shares.grow(source.product, grown);
+        self.inflight += grown;
+        let placed = self.count(key, source, grown);
         if finished {
             self.seal(at.0, at.1);
         }
         placed
     }
 
-    fn count(&mut self, record: Key, slot: u32, last: Placed, grown: usize) -> Placed {
+    fn count(&mut self, record: Key, source: Source, grown: usize) -> Placed {
+        let Source { slot, product, last } = source;
         let Some(pending) = self.pending.get_mut(record) else { return last };
         pending.bytes += grown;
         if last.record == record {
-            pending.parts[last.part as usize].1 += 1;
+            let part = &mut pending.parts[last.part as usize];
+            part.messages += 1;
+            part.bytes += grown as u32;
             return last;
         }
-        pending.parts.push((slot, 1));
+        pending.parts.push(Part { slot, messages: 1, product, bytes: grown as u32 });
         Placed { record, part: pending.parts.len() as u32 - 1 }
     }
 
@@ -206,7 +231,8 @@ impl Records {
         let mut value = Vec::with_capacity((lane.last_size + lane.last_size / 8).clamp(512, self.bounds.max_bytes));
         value.extend_from_slice(&self.header);
         let close_at_us = now_us + self.bounds.linger_us;
-        lane.inflight += bytes;
+        lane.shares.grow_common(bytes);
+        self.inflight += bytes;
         lane.open = Some(Open { key, value, messages: 0, samples: Vec::new(), close_at_us });
         self.lingering.push_back((close_at_us, stream, partition, key));
     }
@@ -234,7 +260,7 @@ impl Records {
             let partition = crate::ids::partition(device_slot, self.partitions(stream));
             let open = self.lanes[stream as usize][partition as usize].open.as_ref();
             let parts = open.and_then(|open| self.pending.get(open.key)).map(|pending| &pending.parts);
-            if parts.is_some_and(|parts| parts.iter().any(|part| part.0 == slot)) {
+            if parts.is_some_and(|parts| parts.iter().any(|part| part.slot == slot)) {
                 self.seal(stream, partition);
             }
         }
@@ -295,13 +321,12 @@ impl Records {
             return None;
         }
         let pending = self.pending.remove(record)?;
-        let mut resume = Vec::new();
-        if let Some(lane) = lane {
-            lane.inflight = lane.inflight.saturating_sub(pending.bytes);
-            if lane.inflight < self.bounds.max_inflight {
-                resume = std::mem::take(&mut lane.waiting);
-            }
-        }
+        self.inflight -= pending.bytes;
+        let resume = lane.map_or_else(Vec::new, |lane| {
+            let products = pending.parts.iter().map(|part| (part.product, part.bytes as usize));
+            lane.shares.shrink(pending.bytes, products);
+            lane.shares.release(self.bounds.max_inflight)
+        });
         Some(Done { parts: pending.parts, resume })
     }
 
@@ -314,7 +339,12 @@ impl Records {
     }
 
     pub fn inflight_bytes(&self) -> usize {
-        self.lanes.iter().flatten().map(|lane| lane.inflight).sum()
+        self.inflight
+    }
+
+    /// What a product holds of a partition.
+    pub fn share(&self, stream: u32, partition: u32, product: u32) -> usize {
+        self.lanes[stream as usize][partition as usize].shares.of(product)
     }
 }
 

@@ -23,6 +23,8 @@ pub const MAX_UNSUBSCRIBES: usize = 256;
 /// What a product allows, shared by its sessions.
 pub struct Policy {
     pub product_key: Arc<str>,
+    /// Its number at this core.
+    pub product: u32,
     pub version: i64,
     pub classes: Classes,
     pub limits: Limits,

@@ -107,6 +107,13 @@ pub struct ConnectRequest {
     pub tls: bool,
 }
 
+impl ConnectRequest {
+    /// Bytes it holds while it waits for Python.
+    pub fn size(&self) -> usize {
+        size_of::<ConnectRequest>() + self.client_id.len() + self.username.len() + self.password.len()
+    }
+}
+
 pub struct Closed {
     pub handle: u64,
     pub product_key: Arc<str>,
@@ -125,6 +132,13 @@ pub struct LocalMessage {
     pub payload: Vec<u8>,
     pub qos: u8,
     pub received_ms: i64,
+}
+
+impl LocalMessage {
+    /// Bytes it holds while it waits for Python.
+    pub fn size(&self) -> usize {
+        size_of::<LocalMessage>() + self.topic.len() + self.payload.len()
+    }
 }
 
 /// Subscriptions of a session that outlives its connection changed.
@@ -182,6 +196,8 @@ pub struct Shared {
     event: File,
     pub pending: Mutex<HashSet<u64>>,
     pub policies: Mutex<HashMap<String, Arc<Policy>>>,
+    /// A number for each product that ever had a policy here.
+    products: Mutex<HashMap<String, u32>>,
     pub roster: Mutex<Roster>,
     pub counters: Counters,
     /// 1 while the reactor's thread runs.
@@ -191,6 +207,9 @@ pub struct Shared {
     pub sub_sessions: AtomicUsize,
     pub records_outstanding: AtomicUsize,
     pub inflight_bytes: AtomicUsize,
+    /// Bytes that connections hold, and those of results that wait for Python.
+    pub held_bytes: AtomicUsize,
+    pub waiting_bytes: AtomicUsize,
     /// Messages and requests that wait for Python, to bound what a Python that stands still costs.
     pub local_waiting: AtomicUsize,
     pub connects_waiting: AtomicUsize,
@@ -218,6 +237,7 @@ impl Shared {
             event,
             pending: Mutex::default(),
             policies: Mutex::default(),
+            products: Mutex::default(),
             roster: Mutex::new(Roster::new(max_sub_sessions)),
             counters: Counters::default(),
             running: AtomicUsize::new(0),
@@ -226,9 +246,24 @@ impl Shared {
             sub_sessions: AtomicUsize::new(0),
             records_outstanding: AtomicUsize::new(0),
             inflight_bytes: AtomicUsize::new(0),
+            held_bytes: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
             local_waiting: AtomicUsize::new(0),
             connects_waiting: AtomicUsize::new(0),
         })
+    }
+
+    /// The number of a product, for tables.
+    pub fn product(&self, product_key: &str) -> u32 {
+        let mut products = lock(&self.products);
+        let next = products.len() as u32;
+        *products.entry(product_key.to_owned()).or_insert(next)
+    }
+
+    /// Traffic in memory: of connections, of records not committed, of results that wait for Python.
+    pub fn buffered_bytes(&self) -> usize {
+        let parts = [&self.held_bytes, &self.inflight_bytes, &self.waiting_bytes];
+        parts.iter().map(|part| part.load(Ordering::Relaxed)).sum()
     }
 
     pub fn event_fd(&self) -> RawFd {
@@ -313,6 +348,9 @@ impl Shared {
         let _ = (&self.event).read(&mut count);
         self.local_waiting.fetch_sub(outbox.local.len(), Ordering::Relaxed);
         self.connects_waiting.fetch_sub(outbox.connects.len(), Ordering::Relaxed);
+        let connects: usize = outbox.connects.iter().map(ConnectRequest::size).sum();
+        let local: usize = outbox.local.iter().map(LocalMessage::size).sum();
+        self.waiting_bytes.fetch_sub(connects + local, Ordering::Relaxed);
         std::mem::take(&mut *outbox)
     }
 }

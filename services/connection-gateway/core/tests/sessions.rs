@@ -23,7 +23,8 @@ fn table() -> Table {
 
 fn session(subscriptions: u32) -> Session {
     let limits = Limits { enforce: true, subscriptions, ..Limits::default() };
-    let policy = Policy { product_key: "pk".into(), version: 1, classes: Classes::new(&[]).expect("none"), limits };
+    let policy =
+        Policy { product_key: "pk".into(), product: 0, version: 1, classes: Classes::new(&[]).expect("none"), limits };
     Session::new(Key { slot: 0, generation: 1 }, Arc::new(policy), "dn", 1, 0)
 }
 

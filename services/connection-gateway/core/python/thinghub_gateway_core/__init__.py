@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     packet_timeout_ms: int
     max_local_queue: int
     max_partial_bytes: int
+    refuse_above_bytes: int
 
 
 class ConnectRequest(NamedTuple):

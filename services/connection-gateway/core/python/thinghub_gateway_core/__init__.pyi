@@ -28,7 +28,9 @@ class Options(TypedDict, total=False):
     record_max_messages: int  # 500
     record_max_bytes: int  # 524288
     record_linger_ms: int  # 5
-    partition_max_inflight_bytes: int  # 16 MiB: above it the connections that write to that partition are not read
+    partition_max_inflight_bytes: int
+    """16 MiB: above it the connections that write to that partition are not read. Nor are those of one product while it
+    holds more than three times what is still free of it, so that a product which is too fast leaves room for others."""
     record_timeout_ms: int  # 30000: a record not committed by then fails and closes its connections
     connect_timeout_ms: int  # 10000: accept to complete CONNECT
     accept_timeout_ms: int  # 5000: CONNECT to accept/reject; then CONNACK 3 and close
@@ -44,6 +46,9 @@ class Options(TypedDict, total=False):
     packet_timeout_ms: int  # 30000: a packet that began must end within this
     max_local_queue: int  # 10000 local messages not polled yet: more are dropped, acknowledged and counted
     max_partial_bytes: int  # 256 MiB of partial packets over all connections: above it a growing one is closed
+    refuse_above_bytes: int
+    """0, no bound: while gauge buffered_bytes is above it, a CONNECT is refused with CONNACK 3 (reason `memory`), and
+    connections whose peers have 16 kB or more yet to take are closed (reason `memory`), the largest first."""
     trace_every: int  # 0: never; n: one message in n carries a traceparent
 
 class ConnectRequest(NamedTuple):
@@ -96,8 +101,8 @@ class Closed(NamedTuple):
     epoch: int
     reason: str
     """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
-    `memory` (max_partial_bytes), `slow_reader`, `record_failed`, `store` (a change of subscriptions), `stop`,
-    `internal`, or what `close` was given.
+    `memory` (a bound on it), `slow_reader`, `record_failed`, `store` (a change of subscriptions), `stop`, `internal`,
+    or what `close` was given.
     Of a sub-session: that of its connection, `replaced` (the same device was attached again), or what `close` was
     given."""
 
@@ -340,12 +345,13 @@ class Core:
         """Monotonic counters and gauges by name, `family:reason` where there are reasons.
 
         Gauges: running (1 while the reactor's thread lives), connections, sessions (sub-sessions included),
-        sub_sessions, records_outstanding, inflight_bytes (open and uncommitted), local_waiting.
+        sub_sessions, records_outstanding, inflight_bytes (of records open and uncommitted), local_waiting,
+        buffered_bytes (inflight_bytes, what peers have not taken, partial packets, and what was not polled).
         Connections: connections_accepted, accept_refused:{files,max_connections}, accept_errors, connect_requests,
         sessions_accepted, sub_sessions_attached, tls_handshakes, tls_resumed, refused_connect:{reason given to reject,
-        protocol_version, keep_alive_range, accept_timeout, overloaded}, closed:{reason of Closed; also connect_timeout,
-        no_certificate, tls, error}, sub_closed:{reason of Closed}, protocol:{not_connected,second_connect,qos2,
-        server_packet,too_large,bad_length,bad_flags,bad_type,bad_body,bad_utf8,bad_packet_id,bad_topic,bad_qos,
+        protocol_version, keep_alive_range, accept_timeout, overloaded, memory}, closed:{reason of Closed; also
+        connect_timeout, no_certificate, tls, error}, sub_closed:{reason of Closed}, protocol:{not_connected,
+        second_connect,qos2,server_packet,too_large,bad_length,bad_flags,bad_type,bad_body,bad_utf8,bad_packet_id,bad_topic,bad_qos,
         bad_protocol}.
         Uplink: bytes_in, messages_in:{qos0,qos1} (refused ones included, over-quota and too large ones not),
         refused_publish:{permission,quota,owner_absent,too_large,local_queue}, quota_delayed, quota_observed,

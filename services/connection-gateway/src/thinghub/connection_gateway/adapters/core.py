@@ -13,7 +13,16 @@ PREFIX = "thinghub_connection_gateway_core_"
 # Counters named `family:value` become one metric each, with this label.
 LABEL = "reason"
 GAUGES = frozenset(
-    {"connections", "sessions", "sub_sessions", "records_outstanding", "inflight_bytes", "local_waiting"}
+    {
+        "running",
+        "connections",
+        "sessions",
+        "sub_sessions",
+        "records_outstanding",
+        "inflight_bytes",
+        "buffered_bytes",
+        "local_waiting",
+    }
 )
 
 
