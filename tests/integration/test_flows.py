@@ -7,6 +7,7 @@ import pytest
 from tests.integration.flows import (
     actions,
     administration,
+    audit,
     desired,
     fleet,
     histories,
@@ -38,6 +39,7 @@ FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
     messages.custom_rrpc_answers_on_the_same_topic,
     messages.foreign_topics_are_closed_in_both_directions,
     *actions.FLOWS,
+    *audit.FLOWS,
     *fleet.FLOWS,
     *sdks.FLOWS,
     *shadow.FLOWS,

@@ -3,8 +3,11 @@
 import argparse
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
 
+from thinghub.cli import api
+from thinghub.cli.audit import add_audit
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import BusUnavailable, TopicSpec
 from thinghub.common.runtime import Process, Runtime
@@ -18,19 +21,35 @@ log = logging.getLogger("thinghub.cli.admin")
 
 
 def admin_command(arguments: Sequence[str]) -> int:
-    """operate the platform's parts: bus topics"""
+    """operate the platform's parts: bus topics, the audit log"""
     parser = argparse.ArgumentParser(prog="thinghub admin", description="Operates the platform's parts.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     topics = verbs.add_parser("topics", help="create the bus topics that are missing")
     topics.add_argument("--bus-url", help="default: THINGHUB_BUS_URL")
     topics.add_argument("--bus-prefix", help="put before every topic name; default: THINGHUB_BUS_PREFIX")
     topics.add_argument("--partitions", type=_partitions, action="append", default=[], metavar="TOPIC=N")
+    add_audit(verbs)
     given = parser.parse_args(arguments)
+    if "answer" in given:
+        return _answered(given)
     chosen = {"bus_url": given.bus_url, "bus_prefix": given.bus_prefix}
     settings = load(ServiceSettings, metrics_port=-1, **{name: value for name, value in chosen.items() if value})
     process = Process("admin", settings)
     runtime = process.runtime("admin")
     return process.run(lambda: _topics(settings, runtime, dict(given.partitions)))
+
+
+def _answered(given: argparse.Namespace) -> int:
+    """A verb that asks the API. Exit code 2: it could not be asked, or refused."""
+    try:
+        given.answer(given)
+    except api.CannotAsk as problem:
+        print(f"thinghub: {problem}", file=sys.stderr)
+        return 2
+    except api.Refused as refused:
+        print(f"thinghub: {refused} ({refused.code})", file=sys.stderr)
+        return 2
+    return 0
 
 
 async def create_topics(url: str, prefix: str, runtime: Runtime, partitions: dict[str, int] | None = None) -> list[str]:

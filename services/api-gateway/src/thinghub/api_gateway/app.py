@@ -20,6 +20,7 @@ from typing import Never
 import grpc
 
 from thinghub.api_gateway.adapters.applications import RpcApplications
+from thinghub.api_gateway.adapters.audit import RpcAudit
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
 from thinghub.api_gateway.adapters.desired import RpcDesired
 from thinghub.api_gateway.adapters.gateway import RpcGateways
@@ -134,6 +135,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         callers=RpcCallers(auth),
         access_keys=RpcAccessKeys(auth),
         secrets=RpcSecrets(auth),
+        audit=RpcAudit(auth),
         instances=RpcInstances(registry),
         products=products,
         policies=Policies(products, time.monotonic),

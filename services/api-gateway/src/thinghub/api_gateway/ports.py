@@ -7,6 +7,7 @@ in time. An empty `instance_id` means every instance.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from thinghub.api_gateway.domain.audit import AuditCall, AuditQuery, AuditRecord
 from thinghub.api_gateway.domain.ota import (
     Cancellation,
     Firmware,
@@ -71,6 +72,15 @@ class AccessKeys(Protocol):
 
     async def list(self, after: str, limit: int) -> Sequence[AccessKey]: ...
     async def delete(self, access_key_id: str) -> None: ...
+
+
+class Audit(Protocol):
+    async def begin(self, call: AuditCall) -> int:
+        """The record's id, once it is stored."""
+
+    async def finish(self, record_id: int, code: str, made: Mapping[str, str]) -> None: ...
+    async def list(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        """Newest first."""
 
 
 class Secrets(Protocol):

@@ -4,8 +4,10 @@
          ├─ Products ─── product_secret
          ├─ Callers ──── access_key, nonces (Redis)
          ├─ AccessKeyring
-         └─ SecretBook ─ named_secret
+         ├─ SecretBook ─ named_secret
+         └─ AuditLog ─── audit_record
     Repair: recent changes into the cache again
+    AuditKeeping: old audit records deleted
 
 Ready once PostgreSQL has been migrated and Redis was there; from then on ready without either, because known devices
 are judged from the cache, and without Redis from PostgreSQL.
@@ -15,15 +17,20 @@ import asyncio
 import time
 from pathlib import Path
 
+import grpc
+
 from thinghub.auth.adapters.metrics import CountedOutcomes
 from thinghub.auth.adapters.postgres_access_keys import PostgresAccessKeys
+from thinghub.auth.adapters.postgres_audit import PostgresAuditRecords
 from thinghub.auth.adapters.postgres_devices import PostgresDeviceCredentials
 from thinghub.auth.adapters.postgres_secrets import PostgresNamedSecrets, PostgresProductSecrets
 from thinghub.auth.adapters.redis_credentials import RedisCredentialCache, RedisNonces
 from thinghub.auth.domain.sealing import KeyRing, MasterKeyError, parse_master_keys
+from thinghub.auth.entrypoints.audit_rpc import AuditRpc
 from thinghub.auth.entrypoints.rpc import AuthRpc
 from thinghub.auth.errors import StoreUnavailable
 from thinghub.auth.service.access_keys import AccessKeyring
+from thinghub.auth.service.audit import AuditKeeping, AuditLog
 from thinghub.auth.service.callers import Callers
 from thinghub.auth.service.devices import Devices
 from thinghub.auth.service.known_keys import KnownKeys
@@ -36,7 +43,8 @@ from thinghub.common.redis import open_redis
 from thinghub.common.rpc import serve_rpc
 from thinghub.common.runtime import Component, Runtime
 from thinghub.common.settings import SettingsError
-from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add
+from thinghubpb.auth.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server as add_audit
+from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add_auth
 
 MIGRATIONS = "thinghub.auth.migrations"
 RETRY_S = 0.1
@@ -53,6 +61,9 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     known = KnownKeys(access_keys, time.monotonic, settings.key_fresh_seconds, settings.key_stale_seconds)
     keyring = AccessKeyring(access_keys, known, ring, clock_ms)
     repair = Repair(store, cache, time.time, runtime.log, settings.repair_seconds)
+    records = PostgresAuditRecords(postgres)
+    keeping = AuditKeeping(records, clock_ms, settings.audit_days, settings.audit_purge_seconds, runtime.log)
+    audit = AuditRpc(AuditLog(records, clock_ms))
     rpc = AuthRpc(
         Devices(store, cache, ring, CountedOutcomes(runtime.metrics), runtime.log),
         Products(PostgresProductSecrets(postgres), ring),
@@ -60,13 +71,14 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         keyring,
         SecretBook(PostgresNamedSecrets(postgres), ring),
     )
+
+    def add(server: grpc.aio.Server) -> None:
+        add_auth(rpc, server)
+        add_audit(audit, server)
+
     try:
         async with (
-            serve_rpc(
-                settings.rpc_listen,
-                lambda server: add(rpc, server),
-                runtime,
-            ),
+            serve_rpc(settings.rpc_listen, add, runtime),
             asyncio.TaskGroup() as tasks,
         ):
             parts.rpc.ok()
@@ -74,6 +86,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(parts.redis.watch(redis.ping))
             tasks.create_task(_start(parts, keyring, settings, runtime))
             tasks.create_task(repair.run())
+            tasks.create_task(keeping.run())
     finally:
         await redis.close()
         await postgres.close()

@@ -1,6 +1,6 @@
 """Settings of auth: environment THINGHUB_AUTH_*, for the shared ones also THINGHUB_*."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -8,6 +8,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_AUTH_"):
+    parts: ClassVar[tuple[str, ...]] = ("redis", "postgres")
+
     rpc_listen: str = Field("127.0.0.1:9101", description="host:port or unix:///path")
     master_key_file: str = Field("", description="file of master keys, one <id>:<base64 or hex of 32 bytes> a line")
     master_key: SecretStr = Field(SecretStr(""), description="the same text; the file wins")
@@ -17,6 +19,8 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_AUTH_"):
     repair_seconds: float = Field(30.0, gt=0, le=3600, description="pause between cache repairs")
     key_fresh_seconds: float = Field(3.0, ge=0, le=5, description="how long a deleted key may still work elsewhere")
     key_stale_seconds: float = Field(300.0, ge=0, description="how long a known key works without PostgreSQL")
+    audit_days: float = Field(400.0, gt=0, le=36500, description="how long records of API changes are kept")
+    audit_purge_seconds: float = Field(600.0, gt=0, le=86400, description="pause between deletions of older ones")
 
     @model_validator(mode="after")
     def _master_key_is_given(self) -> Self:

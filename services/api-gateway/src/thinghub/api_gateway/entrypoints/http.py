@@ -30,6 +30,11 @@ def header_text(request: Request) -> dict[str, str]:
     return headers
 
 
+def source_address(request: Request) -> str:
+    """The peer's address. What a proxy says of somebody behind it is anybody's to write, so it is not asked."""
+    return request.client.host if request.client else ""
+
+
 async def read_body(request: Request, headers: Mapping[str, str]) -> bytes:
     """At most 1 MiB within 30 s. Raises Refused (RequestBodyTooLarge, RequestTimeout)."""
     announced = headers.get("content-length", "")

@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from thinghub.api_gateway.domain.audit import Origin
 from thinghub.api_gateway.domain.encoding import decode_form
 from thinghub.api_gateway.domain.values import Caller
-from thinghub.api_gateway.entrypoints.http import header_text, media_type, new_request_id, read_body
+from thinghub.api_gateway.entrypoints.http import header_text, media_type, new_request_id, read_body, source_address
 from thinghub.api_gateway.entrypoints.observer import Observation, Observer
 from thinghub.api_gateway.errors import Refused, invalid, refused_by_owner
 from thinghub.api_gateway.service.api import Api, read_request
@@ -56,7 +57,8 @@ class _Endpoint:
         operation = self._operation
         caller = await authenticate(self._api, headers.get("authorization", ""))
         members = await _members(request, headers, operation)
-        response = await self._api.perform(operation, caller, read_request(operation, members))
+        origin = Origin(request_id, "rest", source_address(request))
+        response = await self._api.perform(operation, caller, read_request(operation, members), origin)
         if response.failure:
             seen.outcome = "refused"
         body = response.model_dump(mode="json", by_alias=True, exclude_none=True)

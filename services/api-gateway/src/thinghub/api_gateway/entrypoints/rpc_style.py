@@ -12,11 +12,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from thinghub.api_gateway.domain.audit import Origin
 from thinghub.api_gateway.domain.encoding import decode_form, merge
 from thinghub.api_gateway.domain.parameters import nest
 from thinghub.api_gateway.domain.values import Caller
 from thinghub.api_gateway.entrypoints import xml
-from thinghub.api_gateway.entrypoints.http import header_text, media_type, new_request_id, read_body
+from thinghub.api_gateway.entrypoints.http import header_text, media_type, new_request_id, read_body, source_address
 from thinghub.api_gateway.entrypoints.observer import Observation, Observer
 from thinghub.api_gateway.entrypoints.signed_request import (
     WireRequest,
@@ -65,7 +66,8 @@ class RpcStyle:
         seen.action = answer.action = operation.name
         caller = await self._caller(wire)
         typed = read_request(operation, nest(wire.parameters, operation.shape))
-        response = await self._api.perform(operation, caller, typed)
+        origin = Origin(answer.request_id, "rpc", source_address(request))
+        response = await self._api.perform(operation, caller, typed, origin)
         if response.failure:
             seen.outcome = "refused"
         return answer.success(response)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from thinghub.api_gateway.domain.audit import Origin
 from thinghub.api_gateway.domain.values import Caller
 from thinghub.api_gateway.errors import (
     SERVICE_UNAVAILABLE,
@@ -15,6 +17,7 @@ from thinghub.api_gateway.errors import (
     missing,
     refused_by_owner,
 )
+from thinghub.api_gateway.service.auditing import Auditor, outcome
 from thinghub.api_gateway.service.model import Request, Response
 from thinghub.api_gateway.service.operation import Call, Operation, Owners
 from thinghub.common.errors import Fault
@@ -27,9 +30,23 @@ class Api:
     def __init__(self, owners: Owners, call_seconds: float = CALL_SECONDS) -> None:
         self.owners = owners
         self._call_seconds = call_seconds
+        self._auditor = Auditor(owners.audit, time.monotonic)
 
-    async def perform(self, operation: Operation, caller: Caller, request: Request) -> Response:
-        """The operation's answer. Raises Refused, and nothing else."""
+    async def perform(self, operation: Operation, caller: Caller, request: Request, origin: Origin) -> Response:
+        """The operation's answer, recorded where it changes something. Raises Refused, and nothing else."""
+        instance_id = caller.instance_id or request.iot_instance_id
+        trail = await self._auditor.begin(operation, caller, instance_id, request, origin)
+        if trail is None:
+            return await self._perform(operation, caller, request)
+        try:
+            response = await self._perform(operation, caller, request)
+        except Refused as refused:
+            await trail.end(refused.code)
+            raise
+        await trail.end(outcome(response), response)
+        return response
+
+    async def _perform(self, operation: Operation, caller: Caller, request: Request) -> Response:
         authorize(operation, caller)
         call = Call(self.owners, caller, instance_of(caller, request.iot_instance_id))
         try:

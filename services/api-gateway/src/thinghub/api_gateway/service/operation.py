@@ -23,6 +23,7 @@ from thinghub.api_gateway.domain.values import Caller, Role
 from thinghub.api_gateway.ports import (
     AccessKeys,
     Applications,
+    Audit,
     Callers,
     Desired,
     Devices,
@@ -53,6 +54,7 @@ class Owners:
     callers: Callers
     access_keys: AccessKeys
     secrets: Secrets
+    audit: Audit
     instances: Instances
     products: Products
     policies: Policies

@@ -2,6 +2,7 @@
 
 from thinghub.api_gateway.service import (
     administration,
+    audit_records,
     broadcasts,
     desired,
     devices,
@@ -42,5 +43,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *ota.OPERATIONS,
     *support.OPERATIONS,
     *administration.OPERATIONS,
+    *audit_records.OPERATIONS,
     *imports.OPERATIONS,
 )
