@@ -47,3 +47,22 @@ async def test_the_page_on_sensors_behind_a_gateway_does_what_it_says(all_in_one
     assert "loggedin2of2" in text
     assert '"DeviceName":"north"' in text
     assert '"Identifier":"temperature"' in text
+
+
+@pytest.mark.timeout(120)
+async def test_the_page_on_a_device_that_is_away_does_what_it_says(all_in_one: AllInOne, tmp_path: Path) -> None:
+    text = await said_by("find-out-why-a-device-is-away.md", all_in_one, tmp_path)
+    assert "It has never connected" in text
+    assert "exit code 1" in text
+    assert "Its last 3 connects were refused: wrong signature, from 127.0.0.1 " in text
+    assert "It is online since " in text.splitlines()[-1]
+
+
+@pytest.mark.timeout(120)
+async def test_the_page_on_checking_an_installation_does_what_it_says(all_in_one: AllInOne, tmp_path: Path) -> None:
+    text = await said_by("check-an-installation.md", all_in_one, tmp_path)
+    assert "ok      redis persistence" in text
+    assert "ok: nothing is thrown away when memory is full." in text
+    assert "schemas are up to date." in text
+    assert "refuse: 5 pools of 8 in 40 processes each take 1600 of " in text
+    assert text.splitlines()[-1].startswith("refuse: 1024 may be open and 18000 connections")

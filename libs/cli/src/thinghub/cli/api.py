@@ -85,10 +85,17 @@ def get(access: Access, path: str) -> dict[str, Any]:
     raise CannotAsk(f"{access.url} answered {answer.status_code} ({said}): look at the platform's health (/readyz).")
 
 
-def _endpoints(data_dir: Path) -> dict[str, str]:
+def environment(data_dir: Path) -> dict[str, str]:
+    """The variables by which a command reaches the parts of the platform that runs on a data directory. Raises
+    CannotAsk."""
+    told = _endpoints(data_dir).get("environment", {})
+    return {str(name): str(value) for name, value in told.items()}
+
+
+def _endpoints(data_dir: Path) -> dict[str, Any]:
     file = data_dir / "endpoints.json"
     try:
-        read: dict[str, str] = json.loads(file.read_text())
+        read: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
         raise CannotAsk(
             f"no platform runs on the data directory {data_dir}: give --data-dir, or --api (THINGHUB_API) with an "

@@ -10,6 +10,7 @@ import hashlib
 import importlib.resources
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -83,7 +84,15 @@ async def apply_migrations(connection: Connection, package: str) -> list[str]:
             await connection.execute(f"SELECT pg_advisory_unlock({lock})")
 
 
-def _missing(migrations: list[Migration], done: dict[int, str]) -> list[Migration]:
+def missing_migrations(package: str, done: Mapping[int, str]) -> tuple[list[str], list[int]]:
+    """Names of the files that are not among `done` (number to sha256), and the numbers of a newer release's. Raises
+    MigrationError."""
+    migrations = read_migrations(package)
+    known = {migration.number for migration in migrations}
+    return [migration.name for migration in _missing(migrations, done)], sorted(done.keys() - known)
+
+
+def _missing(migrations: list[Migration], done: Mapping[int, str]) -> list[Migration]:
     for migration in migrations:
         if done.get(migration.number, migration.sha256) != migration.sha256:
             raise MigrationError(f"{migration.name} was changed after it was applied; add a new file instead")

@@ -23,6 +23,7 @@ from thinghub.common.migrations import Connection, apply_migrations
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 WATCH_SECONDS = 2.0
+POOL_SIZE = 8
 PAUSE_MIN, PAUSE_MAX = 0.1, 1.0
 
 # What the server says when it cannot work now, though the statement may be fine: connection, resources (full disk, too
@@ -70,7 +71,7 @@ class Postgres:
         self._closed = False
 
     @classmethod
-    def open(cls, dsn: str, schema: str, *, migrations: str = "", max_size: int = 8) -> "Postgres":
+    def open(cls, dsn: str, schema: str, *, migrations: str = "", max_size: int = POOL_SIZE) -> "Postgres":
         """`dsn`: postgresql://user@host:port/db, or with ?host=/directory for a unix socket. `schema` is made if
         missing. With `migrations` (a package), `watch` applies them whenever the server first appears, and until then
         the server counts as away: nobody meets half a schema."""

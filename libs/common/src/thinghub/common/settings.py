@@ -12,7 +12,7 @@ A wrong value is a `SettingsError`: one sentence a variable, naming it; `run_ser
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import pydantic_settings
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -34,6 +34,9 @@ class _Shared(EnvSettingsSource):
 
 class ServiceSettings(BaseSettings):
     """What every service can be told. Addresses of parts that may be away; nothing here connects to anything."""
+
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Which of redis, postgres and bus the service uses."""
 
     model_config = SettingsConfigDict(env_prefix=SHARED_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -1,6 +1,7 @@
 """endpoints.json: how a script learns where this platform is, at the very moment it is ready."""
 
 import json
+from collections.abc import Mapping
 
 from thinghub.all_in_one.embedded.keys import AccessKey
 from thinghub.all_in_one.embedded.places import Places, write_private
@@ -9,8 +10,9 @@ from thinghub.all_in_one.options import Options
 VERSION = 1
 
 
-def write(places: Places, options: Options, key: AccessKey) -> dict[str, str | int]:
-    """Mode 0600, renamed into place whole."""
+def write(places: Places, options: Options, key: AccessKey, environment: Mapping[str, str]) -> dict[str, str | int]:
+    """Mode 0600, renamed into place whole. `environment`: the variables that a command beside the platform needs to
+    reach its parts, as `thinghub doctor` does."""
     host = _reachable(options.host)
     endpoints: dict[str, str | int] = {
         "mqtt": f"{host}:{options.mqtt_port}",
@@ -23,7 +25,9 @@ def write(places: Places, options: Options, key: AccessKey) -> dict[str, str | i
         "access_key_secret": key.access_key_secret,
         "version": VERSION,
     }
-    write_private(places.endpoints, json.dumps(endpoints, indent=2).encode() + b"\n")
+    write_private(
+        places.endpoints, json.dumps(endpoints | {"environment": dict(environment)}, indent=2).encode() + b"\n"
+    )
     return endpoints
 
 

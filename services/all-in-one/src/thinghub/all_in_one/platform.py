@@ -70,7 +70,7 @@ class Platform:
                     tasks.create_task(_when_stopping(embedded, say))
                     self._own_part.ok()
                     await self._ready()
-                    written = endpoints.write(self._places, self._options, access_key)
+                    written = endpoints.write(self._places, self._options, access_key, wiring.environment(wired))
                     say(_ready_line(written, self._places, time.monotonic() - begun))
                     if afterwards:
                         tasks.create_task(_as_coroutine(afterwards, written))

@@ -1,5 +1,6 @@
 """The embedded deployment, known in this file only: which address each service is told for each thing it needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import thinghub.api_gateway.settings
@@ -104,3 +105,19 @@ def settings(
             tls_key_file=str(certificates.key),
         ),
     }
+
+
+def environment(wired: Mapping[str, ServiceSettings]) -> dict[str, str]:
+    """The variables by which a command beside this platform finds the same parts and files."""
+    shared = {name: str(getattr(wired["auth"], name)) for name in ("redis_url", "postgres_dsn", "bus_url")}
+    files = {
+        "auth": ("master_key_file",),
+        "connection-gateway": ("tls_cert_file", "tls_key_file"),
+        "api-gateway": ("tls_cert_file", "tls_key_file"),
+    }
+    own = {
+        f"{service}_{name}".replace("-", "_"): str(getattr(wired[service], name))
+        for service, names in files.items()
+        for name in names
+    }
+    return {f"THINGHUB_{name.upper()}": value for name, value in (shared | own).items()}

@@ -1,6 +1,6 @@
 """Settings of api-gateway: environment THINGHUB_API_GATEWAY_*, for the shared ones also THINGHUB_*."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_API_GATEWAY_"):
+    parts: ClassVar[tuple[str, ...]] = ("redis",)
+
     listen_host: str = Field("127.0.0.1", description="address of the API port, which speaks HTTP and HTTPS")
     listen_port: int = Field(8080, ge=0, le=65535, description="0: any free port")
     tls_cert_file: str = Field("", description="PEM chain; empty: the port speaks plain HTTP only")

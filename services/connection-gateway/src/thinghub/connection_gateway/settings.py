@@ -1,7 +1,7 @@
 """Settings of the connection gateway: environment THINGHUB_CONNECTION_GATEWAY_*, for the shared ones also
 THINGHUB_*."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
+    parts: ClassVar[tuple[str, ...]] = ("redis", "bus")
+
     rpc_listen: str = Field("127.0.0.1:9103", description="host:port or unix:///path")
     mqtt_host: str = "0.0.0.0"
     mqtt_port: int = Field(

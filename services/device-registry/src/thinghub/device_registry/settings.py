@@ -1,11 +1,15 @@
 """Settings of device-registry: environment THINGHUB_DEVICE_REGISTRY_*, for the shared ones also THINGHUB_*."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_DEVICE_REGISTRY_"):
+    parts: ClassVar[tuple[str, ...]] = ("redis", "postgres", "bus")
+
     rpc_listen: str = Field("127.0.0.1:9102", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC target of auth")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC target of the connection-gateways, any or all")

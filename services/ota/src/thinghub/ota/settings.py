@@ -1,6 +1,6 @@
 """Settings of ota: environment THINGHUB_OTA_*, for the shared ones also THINGHUB_*."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_OTA_"):
+    parts: ClassVar[tuple[str, ...]] = ("postgres", "bus")
+
     rpc_listen: str = Field("127.0.0.1:9106", description="host:port or unix:///path")
     registry_target: str = Field("127.0.0.1:9102", description="gRPC target of device-registry")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC target of the connection-gateways, any or all")

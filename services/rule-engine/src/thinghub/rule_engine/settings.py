@@ -1,6 +1,7 @@
 """Settings of the rule engine: environment THINGHUB_RULE_ENGINE_*, for the shared ones also THINGHUB_*."""
 
 from ipaddress import IPv4Network, IPv6Network
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -8,6 +9,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
+    parts: ClassVar[tuple[str, ...]] = ("postgres", "bus")
+
     rpc_listen: str = Field("127.0.0.1:9104", description="host:port or unix:///path")
     auth_target: str = Field("127.0.0.1:9101", description="gRPC of auth, for secrets that actions name")
     registry_target: str = Field("127.0.0.1:9102", description="gRPC of device-registry: whose a product is")

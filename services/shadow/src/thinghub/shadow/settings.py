@@ -1,6 +1,6 @@
 """Settings of shadow: environment THINGHUB_SHADOW_*, for the shared ones also THINGHUB_*."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,8 @@ from thinghub.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, env_prefix="THINGHUB_SHADOW_"):
+    parts: ClassVar[tuple[str, ...]] = ("redis", "postgres", "bus")
+
     rpc_listen: str = Field("127.0.0.1:9105", description="host:port or unix:///path")
     gateway_target: str = Field("127.0.0.1:9103", description="gRPC target of the connection-gateways, any or all")
     registry_target: str = Field("127.0.0.1:9102", description="gRPC target of device-registry")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Never
 
+from thinghub.common.bus.inspection import BusState
 from thinghub.common.bus.kafka_admin import KafkaAdmin
 from thinghub.common.bus.kafka_feed import KafkaFeed
 from thinghub.common.bus.kafka_group import GroupReading
@@ -74,6 +75,12 @@ class KafkaBus:
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
         lag = await self._admin.lag(self._prefix + group, [self._prefix + topic for topic in topics])
         return {name.removeprefix(self._prefix): records for name, records in lag.items()}
+
+    async def inspect(self, topics: Sequence[str]) -> BusState:
+        """How the cluster and these topics are set up. Raises BusUnavailable."""
+        found = await self._admin.inspect([self._prefix + topic for topic in topics])
+        named = {name.removeprefix(self._prefix): topic for name, topic in found.topics.items()}
+        return replace(found, topics={name: replace(topic, name=name) for name, topic in named.items()})
 
     async def ping(self) -> None:
         await self._admin.ping()

@@ -9,6 +9,8 @@ from typing import TypeVar
 import kafka
 from kafka import errors as kafka_errors
 
+from thinghub.common.bus.inspection import BusState
+from thinghub.common.bus.kafka_inspection import describe
 from thinghub.common.bus.port import MAX_RECORD_BYTES, BusUnavailable, TopicMissing, TopicSpec
 
 REQUEST_MS = 5000
@@ -49,6 +51,9 @@ class KafkaAdmin:
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
         """Raises TopicMissing."""
         return await self._call(lambda admin: _lag(admin, group, topics))
+
+    async def inspect(self, topics: Sequence[str]) -> BusState:
+        return await self._call(lambda admin: describe(admin, topics))
 
     async def ping(self) -> None:
         await self._call(lambda admin: admin.describe_cluster())

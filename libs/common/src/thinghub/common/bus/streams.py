@@ -12,8 +12,9 @@ from typing import Never
 
 from redis.exceptions import RedisError
 
+from thinghub.common.bus.inspection import BusState, TopicState
 from thinghub.common.bus.lanes import to_the_end
-from thinghub.common.bus.port import BusUnavailable, Done, Handler, TopicSpec
+from thinghub.common.bus.port import BusUnavailable, Done, Handler, TopicMissing, TopicSpec
 from thinghub.common.bus.publishing import publish
 from thinghub.common.bus.streams_group import GroupReader
 from thinghub.common.bus.streams_reading import split_id
@@ -92,6 +93,18 @@ class StreamsBus:
 
     async def lag(self, group: str, topics: Sequence[str]) -> dict[str, int]:
         return {name: await self._lag(group, await self._topic(name)) for name in topics}
+
+    async def inspect(self, topics: Sequence[str]) -> BusState:
+        """These topics as they are; copies are the Redis server's matter. Raises BusUnavailable."""
+        found = {}
+        for name in topics:
+            try:
+                topic = await self._topic(name)
+            except TopicMissing:
+                continue
+            found[name] = TopicState(name, topic.partitions, topic.retention_ms // 1000)
+        await self.ping()
+        return BusState(False, 1, found)
 
     async def ping(self) -> None:
         try:

@@ -1,6 +1,5 @@
 """Redis: one port, for a single server (alone or behind Sentinel) and for a Cluster. `open_redis` is the way in."""
 
-from thinghub.common.redis.cluster import ClusterRouter
 from thinghub.common.redis.pipeline import Pipeline
 from thinghub.common.redis.port import (
     Answer,
@@ -15,7 +14,7 @@ from thinghub.common.redis.port import (
     pairs,
     script,
 )
-from thinghub.common.redis.single import SentinelRouter, SingleRouter
+from thinghub.common.redis.routers import router_of
 from thinghub.common.redis.urls import parse_url
 
 __all__ = [
@@ -46,8 +45,4 @@ async def open_redis(url: str, prefix: str = "") -> Redis:
     whole = address.prefix + prefix
     if "{" in whole or "}" in whole:
         raise ValueError(f"a key prefix cannot hold braces: {whole!r}")
-    if address.shape == "cluster":
-        return Pipeline(ClusterRouter(address.servers, address.login), whole)
-    if address.shape == "sentinel":
-        return Pipeline(SentinelRouter(address.servers, address.name, address.login), whole)
-    return Pipeline(SingleRouter(address.servers[0], address.login), whole)
+    return Pipeline(router_of(address), whole)
