@@ -3,19 +3,29 @@
 //! Counted are what peers have not taken (written or queued), packets that are partial or wait behind a pause, records not
 //! committed, and what Python has not polled. A connection is counted again each time it was read or written, not for
 //! each message. Above `refuse_above_bytes` a CONNECT is refused, and the connections whose peers owe the most reading
-//! are closed, the largest first, until it is less; what the bus owes is bounded by partition (`record`).
+//! are closed, the largest first, until it is less. What the bus owes stays below it (`record`), and so does what Python
+//! has not polled: a quarter of it.
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use crate::conn::READ_BYTES;
 use crate::reactor::Reactor;
+use crate::shared::LocalMessage;
+use crate::shares;
 use crate::slots::Key;
 
 /// A peer that owes less than this is not slow.
 const MIN_BACKLOG: usize = READ_BYTES;
 /// Looking for slow readers takes a walk over all connections.
 const SHED_EVERY_US: u64 = 100_000;
+
+/// Local messages by number of product since Python last polled, which takes them all.
+#[derive(Default)]
+pub struct Local {
+    polls: usize,
+    shares: Vec<usize>,
+}
 
 impl Reactor {
     /// Counts what a connection holds anew.
@@ -30,6 +40,38 @@ impl Reactor {
 
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.held_bytes + self.records.inflight_bytes() + self.shared.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The bus may have what the others leave.
+    pub(crate) fn set_room(&mut self) {
+        if self.options.refuse_above_bytes > 0 {
+            let others = self.held_bytes + self.shared.waiting_bytes.load(Ordering::Relaxed);
+            self.records.set_room(self.options.refuse_above_bytes.saturating_sub(others));
+        }
+    }
+
+    /// Whether another local message of this product is one too many.
+    pub(crate) fn local_full(&mut self, product: u32) -> bool {
+        let polls = self.shared.polls.load(Ordering::Relaxed);
+        if polls != self.local.polls {
+            self.local = Local { polls, shares: Vec::new() };
+        }
+        let held = self.local.shares.get(product as usize).copied().unwrap_or_default();
+        let waiting = self.shared.local_waiting.load(Ordering::Relaxed);
+        let bound = self.options.refuse_above_bytes / 4;
+        let bytes = self.shared.waiting_bytes.load(Ordering::Relaxed);
+        shares::full(held, waiting, self.options.max_local_queue) || bound > 0 && bytes > bound
+    }
+
+    pub(crate) fn push_local(&mut self, product: u32, message: LocalMessage) {
+        let product = product as usize;
+        if self.local.shares.len() <= product {
+            self.local.shares.resize(product + 1, 0);
+        }
+        self.local.shares[product] += 1;
+        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
+        self.shared.waiting_bytes.fetch_add(message.size(), Ordering::Relaxed);
+        self.results.local.push(message);
     }
 
     /// Whether new connections must wait for better times.

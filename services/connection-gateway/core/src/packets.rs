@@ -277,7 +277,8 @@ impl Reactor {
     }
 
     fn local(&mut self, key: Key, session_key: Key, publish: &Publish<'_>, category: &str) {
-        if self.shared.local_waiting.load(Ordering::Relaxed) >= self.options.max_local_queue {
+        let product = self.sessions.get(session_key).map_or(0, |session| session.policy.product);
+        if self.local_full(product) {
             return self.refuse_publish(key, publish.qos, publish.packet_id, Count::RefusedLocal);
         }
         let Some(session) = self.sessions.get_mut(session_key) else { return };
@@ -294,14 +295,8 @@ impl Reactor {
             qos: publish.qos,
             received_ms: self.now_ms,
         };
-        self.push_local(message);
+        self.push_local(product, message);
         self.acknowledge(key, publish.qos, publish.packet_id);
-    }
-
-    fn push_local(&mut self, message: LocalMessage) {
-        self.shared.local_waiting.fetch_add(1, Ordering::Relaxed);
-        self.shared.waiting_bytes.fetch_add(message.size(), Ordering::Relaxed);
-        self.results.local.push(message);
     }
 
     /// Tells Python of a refused publish that is another device's to make: a gateway may have forgotten to log it in.
@@ -327,8 +322,9 @@ impl Reactor {
             qos: publish.qos,
             received_ms: self.now_ms,
         };
+        let product = session.policy.product;
         self.shared.counters.bump(Count::ForeignPublishes);
-        self.push_local(message);
+        self.push_local(product, message);
     }
 
     /// Refused by policy: counted, and acknowledged in its turn (invariants §2).

@@ -23,6 +23,7 @@ use crate::conn::{Conn, Fill, Phase, READ_BYTES, pause};
 use crate::counters::Count;
 use crate::ids::{MessageIds, TraceIds};
 use crate::listener::{Accepted, Listener, Reserve};
+use crate::memory::Local;
 use crate::options::Options;
 use crate::protocol::Sizes;
 use crate::record::{Bounds, Records};
@@ -71,6 +72,7 @@ pub struct Reactor {
     /// Bytes that all connections hold, and when to look for slow readers again.
     pub(crate) held_bytes: usize,
     pub(crate) shed_us: u64,
+    pub(crate) local: Local,
     pub(crate) now_us: u64,
     pub(crate) now_ms: i64,
     pub(crate) busy: bool,
@@ -114,6 +116,7 @@ impl Reactor {
             partial_bytes: 0,
             held_bytes: 0,
             shed_us: 0,
+            local: Local::default(),
             now_us: 1,
             now_ms: 0,
             busy: false,
@@ -158,6 +161,7 @@ impl Reactor {
     }
 
     fn turn(&mut self, events: &Events) {
+        self.set_room();
         self.run_commands();
         for event in events {
             match event.token() {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Bytes open and sealed count against the partition until they are committed; above the bound [`Records::full`] says so
-//! and the reactor stops reading the connections that write there; `shares` says how much of it one product may have. A
-//! record's number is a slab slot and generation, so a late or doubled commit is recognised. Layout:
+//! and the reactor stops reading the connections that write there; `shares` says how much of it one product may have. Where
+//! there is a bound on all partitions together, each may hold as much as is still free of it, so that those whose leader
+//! is gone leave room for the others. A record's number is a slab slot and generation, so a late or doubled commit is recognised. Layout:
 //! protos/thinghubpb/bus/v1/record.proto, written by hand, `format` first.
 
 use std::collections::VecDeque;
@@ -18,6 +19,8 @@ use crate::slots::{Key, Slots};
 const FORMAT: u8 = 1;
 /// Counted for each record beside its bytes, so that tiny records are bounded too.
 const RECORD_OVERHEAD: usize = 256;
+/// What a partition may hold however little room there is for all of them.
+const MIN_ROOM: usize = 64 * 1024;
 /// Slots of a key that names no record: a message that needs no commit.
 pub const NO_RECORD: Key = Key { slot: u32::MAX, generation: 0 };
 
@@ -124,8 +127,9 @@ pub struct Records {
     header: Vec<u8>,
     lanes: Vec<Vec<Lane>>,
     pending: Slots<Pending>,
-    /// Bytes of all of it.
+    /// Bytes of all of it, and their bound.
     inflight: usize,
+    room: usize,
     /// Open records by deadline (the linger is the same for all): (deadline, stream, partition, record).
     lingering: VecDeque<(u64, u32, u32, Key)>,
     /// Sealed records by deadline.
@@ -144,6 +148,7 @@ impl Records {
             lanes: Vec::new(),
             pending: Slots::default(),
             inflight: 0,
+            room: usize::MAX,
             lingering: VecDeque::new(),
             deadlines: VecDeque::new(),
             sealed: Vec::new(),
@@ -169,9 +174,20 @@ impl Records {
         self.lanes.get(stream as usize).map_or(0, |lanes| lanes.len() as u32)
     }
 
+    /// Bounds all partitions together.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
+    /// What a partition may hold. Never so little that one with nothing under way is full: only what is under way there
+    /// and ends lets those go that wait.
+    fn bound(&self) -> usize {
+        self.room.saturating_sub(self.inflight).clamp(MIN_ROOM.min(self.bounds.max_inflight), self.bounds.max_inflight)
+    }
+
     /// Whether the partition has no room for this product.
     pub fn full(&self, stream: u32, partition: u32, product: u32) -> bool {
-        self.lanes[stream as usize][partition as usize].shares.full(product, self.bounds.max_inflight)
+        self.lanes[stream as usize][partition as usize].shares.full(product, self.bound())
     }
 
     /// The connection waits until the partition has room for the product; it comes back in [`Done::resume`].
@@ -316,16 +332,18 @@ impl Records {
     pub fn finish(&mut self, record: Key) -> Option<Done> {
         let pending = self.pending.get(record)?;
         let (stream, partition) = (pending.stream as usize, pending.partition as usize);
-        let lane = self.lanes.get_mut(stream).and_then(|lanes| lanes.get_mut(partition));
-        if lane.as_ref().is_some_and(|lane| lane.open.as_ref().is_some_and(|open| open.key == record)) {
+        let lane = self.lanes.get(stream).and_then(|lanes| lanes.get(partition));
+        if lane.is_some_and(|lane| lane.open.as_ref().is_some_and(|open| open.key == record)) {
             return None;
         }
         let pending = self.pending.remove(record)?;
         self.inflight -= pending.bytes;
+        let bound = self.bound();
+        let lane = self.lanes.get_mut(stream).and_then(|lanes| lanes.get_mut(partition));
         let resume = lane.map_or_else(Vec::new, |lane| {
             let products = pending.parts.iter().map(|part| (part.product, part.bytes as usize));
             lane.shares.shrink(pending.bytes, products);
-            lane.shares.release(self.bounds.max_inflight)
+            lane.shares.release(bound)
         });
         Some(Done { parts: pending.parts, resume })
     }

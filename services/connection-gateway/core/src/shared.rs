@@ -213,6 +213,8 @@ pub struct Shared {
     /// Messages and requests that wait for Python, to bound what a Python that stands still costs.
     pub local_waiting: AtomicUsize,
     pub connects_waiting: AtomicUsize,
+    /// How often Python has polled.
+    pub polls: AtomicUsize,
 }
 
 /// A panic elsewhere leaves no half-made state under these locks: each holder does one insertion or swap.
@@ -250,6 +252,7 @@ impl Shared {
             waiting_bytes: AtomicUsize::new(0),
             local_waiting: AtomicUsize::new(0),
             connects_waiting: AtomicUsize::new(0),
+            polls: AtomicUsize::new(0),
         })
     }
 
@@ -351,6 +354,7 @@ impl Shared {
         let connects: usize = outbox.connects.iter().map(ConnectRequest::size).sum();
         let local: usize = outbox.local.iter().map(LocalMessage::size).sum();
         self.waiting_bytes.fetch_sub(connects + local, Ordering::Relaxed);
+        self.polls.fetch_add(1, Ordering::Relaxed);
         std::mem::take(&mut *outbox)
     }
 }

@@ -1,12 +1,18 @@
-//! The room of one partition: what is under way to it, how much of that is whose, and who waits for more.
+//! Room that products share, and the room of one partition: what is under way to it and who waits for more.
 //!
-//! The bound is for all; a product alone never reaches it. It may hold [`SHARE`] times what is still free, so one that is
+//! A bound is for all; a product alone never reaches it. It may hold [`SHARE`] times what is still free, so one that is
 //! too fast stops at three quarters, two at three sevenths each, and whoever else comes finds room.
 
 use crate::slots::Key;
 
 /// How many times the free room a product may hold.
 const SHARE: usize = 3;
+
+/// Whether there is no room for a product that holds so much, of a total that is bounded.
+pub fn full(held: usize, total: usize, bound: usize) -> bool {
+    let free = bound.saturating_sub(total);
+    free == 0 || held > SHARE * free
+}
 
 #[derive(Default)]
 pub struct Shares {
@@ -19,8 +25,7 @@ pub struct Shares {
 
 impl Shares {
     pub fn full(&self, product: u32, bound: usize) -> bool {
-        let free = bound.saturating_sub(self.total);
-        free == 0 || self.of(product) > SHARE * free
+        full(self.of(product), self.total, bound)
     }
 
     pub fn of(&self, product: u32) -> usize {

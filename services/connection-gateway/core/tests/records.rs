@@ -122,6 +122,25 @@ fn a_product_that_is_too_fast_leaves_room_for_others() {
 }
 
 #[test]
+fn partitions_leave_each_other_room_where_all_have_a_bound() {
+    let mut records = Records::new("gw", Bounds { max_inflight: 1 << 20, max_bytes: 1 << 20, ..BOUNDS });
+    records.set_streams(&[3]);
+    records.set_room(800_000);
+    let large = records.add((0, 0), by(0), &entry(&[0; 350_000]), 0);
+    assert!(records.full(0, 0, 0) && !records.full(0, 1, 0));
+    let other = records.add((0, 1), by(0), &entry(&[0; 400_000]), 0);
+    assert!(records.full(0, 0, 0) && records.full(0, 1, 0) && !records.full(0, 2, 0));
+    let waiter = Key { slot: 3, generation: 1 };
+    records.wait(0, 1, 0, waiter);
+    records.seal_all();
+    assert_eq!(records.finish(other.record).expect("outstanding").resume, vec![waiter]);
+    records.set_room(0);
+    assert!(records.full(0, 0, 0) && !records.full(0, 1, 0), "one with nothing under way is never full");
+    records.finish(large.record);
+    assert!(!records.full(0, 0, 0));
+}
+
+#[test]
 fn records_not_finished_in_time_are_overdue_once() {
     let mut records = records();
     let late = records.add((0, 0), by(0), &entry(b""), 0).record;

@@ -47,6 +47,21 @@ def test_a_noisy_product_leaves_room_for_a_quiet_one(make_gateway: MakeGateway) 
     assert gateway.core.counters()["inflight_bytes"] >= 150_000
 
 
+def test_a_noisy_product_leaves_room_among_what_waits_for_python(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(max_local_queue=100)
+    noisy, _ = gateway.device()
+    quiet = quiet_device(gateway)
+    noisy.send(b"".join(publish_packet("/ext/ntp/pk/dev/request", b"", 1, n) for n in range(1, 201)))
+    assert noisy.pubacks(200) == list(range(1, 201))
+    quiet.send(publish_packet("/ext/ntp/quiet/dev/request", b"", 1, 1))
+    assert quiet.pubacks(1) == [1]
+    heard = gateway.local(gateway.core.counters()["local_messages"])
+    assert [message.product_key for message in heard] == ["pk"] * (len(heard) - 1) + ["quiet"]
+    assert 70 < len(heard) < 80
+    noisy.send(publish_packet("/ext/ntp/pk/dev/request", b"", 1, 1))
+    assert gateway.local()[0].product_key == "pk"
+
+
 def test_a_noisy_product_goes_on_when_its_records_are_committed(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(partitions=1, partition_max_inflight_bytes=50_000)
     device, _ = gateway.device()

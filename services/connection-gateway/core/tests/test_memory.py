@@ -86,6 +86,24 @@ def test_a_connect_is_refused_while_memory_is_short(make_gateway: MakeGateway) -
     gateway.device("other")
 
 
+def test_records_stay_below_the_ceiling_and_all_are_served_in_the_end(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(partitions=64, refuse_above_bytes=4_000_000)
+    devices = [gateway.device(f"d{n}")[0] for n in range(40)]
+    for n, device in enumerate(devices):
+        device.send(b"".join(publish_packet(f"/pk/d{n}/user/update", b"x" * 10_000, 1, i) for i in range(1, 41)))
+    gateway.counter("backpressure_pauses")
+    assert 2_000_000 < gateway.counter("inflight_bytes", 2_000_000) < 4_500_000
+    left = 40 * len(devices)
+    while left:
+        assert gateway.core.counters()["inflight_bytes"] < 4_500_000
+        (record,) = gateway.records()
+        gateway.core.commit([record.record_id])
+        left -= record.messages
+    for device in devices:
+        assert device.pubacks(40) == list(range(1, 41))
+    assert "closed:memory" not in gateway.core.counters()
+
+
 def test_the_slowest_reader_is_closed_first_and_only_as_many_as_needed(make_gateway: MakeGateway) -> None:
     gateway = make_gateway(refuse_above_bytes=150_000, max_inflight_down=1)
     slow, _ = owe(gateway, "slow", 2)

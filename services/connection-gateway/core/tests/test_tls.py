@@ -85,6 +85,23 @@ def test_downlink_over_tls_arrives_whole(secure: Gateway, certificate: Certifica
         assert device.expect("publish")["payload"] == payload
 
 
+def test_slow_reader_over_tls_is_counted_and_closed(make_gateway: MakeGateway, certificate: Certificate) -> None:
+    gateway = make_gateway(max_out_buffer_bytes=200_000)
+    gateway.core.set_tls(certificate.chain, certificate.key)
+    device = Device(gateway.port, certificate.trust).send(connect_packet())
+    handle = gateway.admit(device)
+    most = 0
+    while not gateway.seen.closed:
+        gateway.deliver(handle, "/t", b"x" * 50_000, subscribed=False)
+        gateway.outcome()
+        most = max(most, gateway.core.counters()["buffered_bytes"])
+    assert gateway.seen.closed[0].reason == "slow_reader"
+    assert 100_000 < most < 1_000_000
+    gateway.deliver(handle, "/t")
+    gateway.outcome()
+    assert gateway.core.counters()["buffered_bytes"] == 0
+
+
 def test_rejection_over_tls_carries_its_code(secure: Gateway, certificate: Certificate) -> None:
     device = Device(secure.port, certificate.trust).send(connect_packet())
     (request,) = secure.take(secure.seen.connects)

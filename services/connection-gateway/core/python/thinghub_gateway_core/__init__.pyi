@@ -44,11 +44,15 @@ class Options(TypedDict, total=False):
     delivery_timeout_ms: int  # 10000: QoS 1 downlink without PUBACK
     max_inflight_down: int  # 100 a connection, whichever of its sessions
     packet_timeout_ms: int  # 30000: a packet that began must end within this
-    max_local_queue: int  # 10000 local messages not polled yet: more are dropped, acknowledged and counted
+    max_local_queue: int
+    """10000 local messages not polled yet: more are dropped, acknowledged and counted. So are those of one product
+    while it has more than three times what is still free."""
     max_partial_bytes: int  # 256 MiB of partial packets over all connections: above it a growing one is closed
     refuse_above_bytes: int
     """0, no bound: while gauge buffered_bytes is above it, a CONNECT is refused with CONNACK 3 (reason `memory`), and
-    connections whose peers have 16 kB or more yet to take are closed (reason `memory`), the largest first."""
+    connections whose peers have 16 kB or more yet to take are closed (reason `memory`), the largest first. Records stay
+    below it: a partition may hold no more than is still free (64 kB always), and those who write there are not read; so
+    do local messages, with a quarter of it."""
     trace_every: int  # 0: never; n: one message in n carries a traceparent
 
 class ConnectRequest(NamedTuple):
