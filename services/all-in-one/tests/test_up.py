@@ -122,6 +122,7 @@ async def test_ready_is_said_written_and_true_and_ctrl_c_leaves_nothing(up: Call
         "ca",
         "access_key_id",
         "access_key_secret",
+        "environment",
         "version",
     }
     assert stat.S_IMODE(one.endpoints_file.stat().st_mode) == 0o600
