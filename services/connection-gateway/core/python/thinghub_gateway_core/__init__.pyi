@@ -105,8 +105,8 @@ class Closed(NamedTuple):
     epoch: int
     reason: str
     """As in the counters: `client` (DISCONNECT), `eof`, `error`, `keep_alive`, `packet_timeout`, `protocol`, `tls`,
-    `memory` (a bound on it), `slow_reader`, `record_failed`, `store` (a change of subscriptions), `stop`, `internal`,
-    or what `close` was given.
+    `memory` (a bound on it), `slow_reader`, `record_failed`, `store` (a change of subscriptions), `stop`,
+    `internal`, or what `close` was given.
     Of a sub-session: that of its connection, `replaced` (the same device was attached again), or what `close` was
     given."""
 
