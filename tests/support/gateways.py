@@ -83,7 +83,7 @@ class Hub:
     """Made by `hub`; `product` and `device` register what a test needs."""
 
     def __init__(self, folder: Path, shared: dict[str, str], bus: Bus) -> None:
-        self._folder = folder
+        self.folder = folder
         self._shared = shared
         self._running: list[Running] = []
         self._channels = [channel(f"unix://{folder}/registry")]
@@ -102,8 +102,8 @@ class Hub:
         registry = load(
             thinghub.device_registry.settings.Settings,
             **self._own("registry"),
-            auth_target=f"unix://{self._folder}/auth",
-            gateway_target=f"unix://{self._folder}/gateway-0",
+            auth_target=f"unix://{self.folder}/auth",
+            gateway_target=f"unix://{self.folder}/gateway-0",
         )
         await self._start("auth", partial(thinghub.auth.app.serve, auth))
         await self._start("device-registry", partial(thinghub.device_registry.app.serve, registry))
@@ -135,29 +135,34 @@ class Hub:
     async def gateway(self, **settings: object) -> RunningGateway:
         """Another gateway; the first is the one that the registry knows."""
         number = sum(isinstance(one, RunningGateway) for one in self._running)
-        own = self._own(f"gateway-{number}")
         port = free_port()
         chosen = load(
             thinghub.connection_gateway.settings.Settings,
             **{
-                **own,
-                "auth_target": f"unix://{self._folder}/auth",
-                "registry_target": f"unix://{self._folder}/registry",
-                "mqtt_host": "127.0.0.1",
+                **self.settings_of(f"gateway-{number}"),
                 "mqtt_port": port,
-                "mqtts_port": -1,
-                "connects_per_minute": 0,
                 **settings,
             },
         )
         runtime = Runtime.for_tests("connection-gateway")
-        target = f"unix://{self._folder}/gateway-{number}"
+        target = f"unix://{self.folder}/gateway-{number}"
         self._channels.append(channel(target))
         task = asyncio.create_task(thinghub.connection_gateway.app.serve(chosen, runtime))
         started = RunningGateway(runtime, task, ("127.0.0.1", port), target, GatewayServiceStub(self._channels[-1]))
         self._running.append(started)
         await started.ready()
         return started
+
+    def settings_of(self, name: str) -> dict[str, object]:
+        """Of a gateway that serves RPC under this name in `folder`; no port."""
+        return {
+            **self._own(name),
+            "auth_target": f"unix://{self.folder}/auth",
+            "registry_target": f"unix://{self.folder}/registry",
+            "mqtt_host": "127.0.0.1",
+            "mqtts_port": -1,
+            "connects_per_minute": 0,
+        }
 
     async def product(self, node_type: int = 0) -> str:
         product = registry_pb2.Product(name=f"p{secrets.token_hex(4)}", node_type=node_type)
@@ -186,7 +191,7 @@ class Hub:
     def _own(self, name: str) -> dict[str, str]:
         return {
             **self._shared,
-            "rpc_listen": f"unix://{self._folder}/{name}",
+            "rpc_listen": f"unix://{self.folder}/{name}",
             "postgres_schema": f"{self._schema}_{name}",
         }
 

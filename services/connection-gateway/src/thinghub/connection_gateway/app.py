@@ -6,6 +6,8 @@
                                   ├─ Records ─── bus, whose answer goes back to the core
                                   ├─ Pushes <─── Delivery  <─┐
                                   └─ Requests <──────────────┴── GatewayRpc (other services, other gateways)
+    Presence (lease) ── Vigil ─┬─ Expiry: sessions of gateways that died
+                               └─ Reassertion: own claims, after an outage of Redis
 
 Starting: a worker id and the topics' partitions first, because the core is built with them; then RPC, the gateway's
 lease, and only then the listeners. From then on the gateway keeps its connections whatever else goes away; new
@@ -35,12 +37,14 @@ from thinghub.connection_gateway.adapters.peers import GrpcPeers
 from thinghub.connection_gateway.adapters.presence import Presence
 from thinghub.connection_gateway.adapters.redis_attempts import RedisAttempts, traced_messages
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
+from thinghub.connection_gateway.adapters.redis_estates import RedisEstates
 from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
 from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource, GrpcTopology
 from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
 from thinghub.connection_gateway.adapters.watches import leased_worker, watch_worker
 from thinghub.connection_gateway.domain.rates import Rates
 from thinghub.connection_gateway.domain.sessions import SessionTable
+from thinghub.connection_gateway.domain.vigil import Vigil
 from thinghub.connection_gateway.entrypoints.control import Control
 from thinghub.connection_gateway.entrypoints.events import Pump
 from thinghub.connection_gateway.entrypoints.rpc import GatewayRpc
@@ -50,6 +54,7 @@ from thinghub.connection_gateway.service.broadcasts import Broadcasts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectLimits, Connects
 from thinghub.connection_gateway.service.delivery import Delivery
+from thinghub.connection_gateway.service.expiry import Expiry
 from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.inspection import Inspection
 from thinghub.connection_gateway.service.kicks import Kicks
@@ -59,6 +64,7 @@ from thinghub.connection_gateway.service.notices import Notices
 from thinghub.connection_gateway.service.ntp import Ntp
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
+from thinghub.connection_gateway.service.reassertion import Reassertion
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.connection_gateway.service.requests import Requests
@@ -189,6 +195,26 @@ class Gateway:
         self.table = SessionTable()
         self.policies = Policies(self.source, self.connections)
         self.closing = Closing(self.connections, self.claims, self.table, self.events, now_ms)
+        self.estates = RedisEstates(redis, incarnation)
+        self.vigil = Vigil(settings.lease_seconds, time.monotonic())
+        self.expiry = Expiry(
+            self.estates,
+            self.events,
+            lambda: self.vigil.trusts(time.monotonic()),
+            settings.lease_seconds / 6,
+            now_ms,
+            count,
+        )
+        self.reassertion = Reassertion(
+            self.estates,
+            self.table,
+            self.closing,
+            self.events,
+            settings.reassert_per_second,
+            settings.claims_check_seconds,
+            now_ms,
+            count,
+        )
         self.kicks = Kicks(incarnation, self.claims, self.peers, self.table, self.closing, count)
         self.pushes = Pushes(self.connections, settings.max_inflight_downlinks)
         self.records = Records(bus, [topic.name for topic in STREAMS], core, runtime.tracing, count)
@@ -304,6 +330,7 @@ class Gateway:
                 asyncio.TaskGroup() as tasks,
             ):
                 address = self.settings.rpc_advertise or target
+                self.estates.address = address
                 self.claims.address = self.lookup.address = self.attempts.address = address
                 presence = Presence(self.redis, self.incarnation, address, self.settings.lease_seconds)
                 for job in self._jobs(presence):
@@ -324,7 +351,9 @@ class Gateway:
 
     def _jobs(self, presence: Presence) -> list[Coroutine[None, None, None]]:
         return [
-            presence.keep(self.parts.redis),
+            presence.keep(self.parts.redis, self.vigil, self.reassertion.want),
+            self.expiry.run(),
+            self.reassertion.run(),
             self.parts.bus.watch(self.bus.ping),
             self.parts.auth.watch(self.authenticator.ping),
             self.parts.registry.watch(self.source.ping),
@@ -365,12 +394,13 @@ class Gateway:
         self.connects.stop()
         self.sub_devices.stop()
         self.closing.close(self.table.live(), "shutdown")
-        if not await self.closing.drained(budget * 0.6):
+        released = await self.closing.drained(budget * 0.6)
+        if not released:
             self.runtime.log.warning("%d sessions were not released in time", len(self.table) + self.table.leaving)
         await self.attempts.drained(budget * 0.1)
         if not await self.events.drained(budget * 0.3):
             self.runtime.log.warning("status events did not reach the bus in time")
-        await presence.give_up()
+        await presence.give_up(released=released)
         self.pump.stop()
 
     def _export(self) -> None:

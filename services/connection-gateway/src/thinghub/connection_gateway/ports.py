@@ -6,6 +6,7 @@ from typing import Protocol
 
 from thinghub.connection_gateway.domain.claims import Claim, Claimed, Released, Wanted
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.estates import Expired, Reclaimed
 from thinghub.connection_gateway.domain.live import Live
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer
@@ -89,6 +90,41 @@ class Claims(Protocol):
 
     async def worker_address(self, worker: int) -> str:
         """RPC address of the gateway that holds this worker id; "" when nobody does."""
+
+
+class Estates(Protocol):
+    """Gateways that died, and what they left. Every method raises ClaimsUnavailable, and may be repeated."""
+
+    async def dead(self) -> list[str]:
+        """Incarnations that were started, were not stopped in order, and have no lease."""
+
+    async def lock(self, gateway: str) -> bool:
+        """Whether this gateway is still dead and its sessions are ours to expire, for some seconds from now."""
+
+    async def unlock(self, gateway: str) -> None: ...
+
+    async def page(self, gateway: str, cursor: int) -> tuple[int, list[Device]]:
+        """Some devices of its index, and where the next page begins; 0 is the beginning, and the end. What was there
+        the whole time comes at least once."""
+
+    async def expire(self, gateway: str, devices: Sequence[Device]) -> list[Expired]:
+        """Ends the claims that are still this gateway's; says again those that were ended and are still indexed."""
+
+    async def forget(self, gateway: str, devices: Sequence[Device]) -> None:
+        """Takes them from its index."""
+
+    async def strike(self, gateway: str) -> None:
+        """Takes it from the list of gateways, if it is dead and its index is empty."""
+
+
+class Reclaims(Protocol):
+    """This gateway's own claims, made once more. Every method raises ClaimsUnavailable, and may be repeated."""
+
+    async def expiring(self) -> bool:
+        """Whether another one is expiring our sessions at this moment."""
+
+    async def reclaim(self, sessions: Sequence[Session]) -> list[Reclaimed]:
+        """One a session, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +212,11 @@ class StatusEvent:
 class StatusEvents(Protocol):
     async def emit(self, events: Sequence[StatusEvent]) -> None:
         """Queues events in order; waits while the queue is full."""
+
+
+class DurableStatusEvents(Protocol):
+    async def tell(self, events: Sequence[StatusEvent]) -> None:
+        """Returns when they are on the bus, behind what was emitted before."""
 
 
 class FinishedRecord(Protocol):

@@ -25,6 +25,8 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     rpc_advertise: str = Field("", description="address that other services dial; default: the one bound")
 
     lease_seconds: float = Field(30.0, ge=1, le=600, description="longer than a failover of Redis")
+    reassert_per_second: int = Field(2000, ge=1, description="own claims compared in a second after an outage of Redis")
+    claims_check_seconds: float = Field(300.0, ge=1, description="pause between comparisons of own claims without one")
     connects_per_minute: int = Field(5, ge=0, description="authenticated connects of one device; 0: no limit")
     connects_enforce: bool = Field(True, description="false: count what would be refused")
     failures_per_minute: int = Field(600, ge=0, description="failed connects of one address; 0: no limit")

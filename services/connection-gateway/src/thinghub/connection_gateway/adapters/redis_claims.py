@@ -64,11 +64,11 @@ class RedisClaims:
 
     async def index(self, devices: Sequence[Device]) -> None:
         if devices:
-            await self._run([cmd("SADD", self._index_key(), *(device.key for device in devices))])
+            await self._run([cmd("SADD", index_key(self._gateway), *(device.key for device in devices))])
 
     async def unindex(self, devices: Sequence[Device]) -> None:
         if devices:
-            await self._run([cmd("SREM", self._index_key(), *(device.key for device in devices))])
+            await self._run([cmd("SREM", index_key(self._gateway), *(device.key for device in devices))])
 
     async def claim(self, wanted: Sequence[Wanted]) -> list[Claimed]:
         answers = await self._run([self._claim(one) for one in wanted])
@@ -77,20 +77,20 @@ class RedisClaims:
     async def release(self, claims: Sequence[tuple[Device, int, int]]) -> list[Released]:
         answers = await self._run(
             [
-                script(_RELEASE, [_session_key(device)], [self._gateway, str(epoch), str(connection)])
+                script(_RELEASE, [session_key(device)], [self._gateway, str(epoch), str(connection)])
                 for device, epoch, connection in claims
             ]
         )
         return [Released(_text(answer)) for answer in answers]
 
     async def find(self, devices: Sequence[Device]) -> list[Claim | None]:
-        answers = await self._run([cmd("HMGET", _session_key(device), *_FIELDS) for device in devices])
+        answers = await self._run([cmd("HMGET", session_key(device), *_FIELDS) for device in devices])
         return [_claim(device, answer) for device, answer in zip(devices, answers, strict=True)]
 
     async def bar(self, seconds: Sequence[tuple[Device, int]]) -> None:
         await self._run(
             [
-                cmd("SET", _tomb_key(device), "1", "EX", many) if many > 0 else cmd("DEL", _tomb_key(device))
+                cmd("SET", tomb_key(device), "1", "EX", many) if many > 0 else cmd("DEL", tomb_key(device))
                 for device, many in seconds
             ]
         )
@@ -109,7 +109,7 @@ class RedisClaims:
     def _claim(self, wanted: Wanted) -> Command:
         return script(
             _CLAIM,
-            [_session_key(wanted.device), _tomb_key(wanted.device)],
+            [session_key(wanted.device), tomb_key(wanted.device)],
             [
                 self._gateway,
                 self.address,
@@ -121,9 +121,6 @@ class RedisClaims:
                 wanted.iot_id,
             ],
         )
-
-    def _index_key(self) -> str:
-        return f"gwsessions:{{{self._gateway}}}"
 
     async def _run(self, commands: Sequence[Command]) -> list[Answer]:
         """All answers, or ClaimsUnavailable: whoever asks for a batch acts on the whole of it."""
@@ -140,11 +137,15 @@ def lease_key(gateway: str) -> str:
     return f"gateway:{{{gateway}}}"
 
 
-def _session_key(device: Device) -> str:
+def index_key(gateway: str) -> str:
+    return f"gwsessions:{{{gateway}}}"
+
+
+def session_key(device: Device) -> str:
     return f"session:{{{device.key}}}"
 
 
-def _tomb_key(device: Device) -> str:
+def tomb_key(device: Device) -> str:
     return f"tomb:{{{device.key}}}"
 
 

@@ -7,6 +7,7 @@ the honest answer.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 
 from thinghub.common.bus.port import Bus
@@ -31,10 +32,21 @@ class BusStatusEvents:
         self._origin = origin
         self._partitions = partitions
         self._queue: asyncio.Queue[StatusEvent] = asyncio.Queue(QUEUE)
+        self._emitted = self._published = 0
+        # Who waits until so many are published, in this order.
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def emit(self, events: Sequence[StatusEvent]) -> None:
         for event in events:
             await self._queue.put(event)
+            self._emitted += 1
+
+    async def tell(self, events: Sequence[StatusEvent]) -> None:
+        await self.emit(events)
+        if events:
+            published: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((self._emitted, published))
+            await published
 
     async def run(self) -> None:
         while True:
@@ -49,6 +61,11 @@ class BusStatusEvents:
             await asyncio.gather(*(self._publish(*one) for one in by_partition.items()))
             for _ in batch:
                 self._queue.task_done()
+            self._published += len(batch)
+            while self._waiting and self._waiting[0][0] <= self._published:
+                _, published = self._waiting.popleft()
+                if not published.done():
+                    published.set_result(None)
 
     async def drained(self, deadline: float) -> bool:
         """Waits until everything emitted is on the bus; False when that takes longer."""

@@ -28,7 +28,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A claim to be made; the epoch is Redis's to give. `iot_id` is there for whoever reports the device offline in this
+    """A claim to be made; the epoch is Redis's to give. `iot_id` is for whoever reports the device offline in this
     gateway's place."""
 
     device: Device

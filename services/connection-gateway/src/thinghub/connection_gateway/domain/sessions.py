@@ -87,6 +87,14 @@ class SessionTable:
         if session.parent is not None:
             self._behind[session.parent.handle] += 1
 
+    def renew(self, session: Session, epoch: int) -> Session:
+        """A connected session goes on under a newer claim."""
+        renewed = replace(session, epoch=epoch)
+        self._by_handle[session.handle] = renewed
+        live = self._live[session.device]
+        live[live.index(session)] = renewed
+        return renewed
+
     def supersede(self, device: Device, up_to_epoch: int) -> list[Session]:
         """Ends what this device has here up to that epoch: returns the connected sessions, to be closed; claimed ones
         find out when they are to be accepted."""
