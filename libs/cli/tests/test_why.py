@@ -224,3 +224,17 @@ def test_what_is_away_is_named_and_nothing_is_made_up_for_it() -> None:
     assert "away        device-registry (it cannot be reached): what it would say is missing" in said
     assert "connection-gateway (Redis)" in said
     assert "device      not registered" in page(answer, False)
+
+
+def test_a_rotation_of_the_secret_is_told_with_whether_the_device_follows() -> None:
+    rotation = {
+        "UnderWay": True, "UtcStarted": "2026-11-23T02:00:00.000Z", "UtcFormerUntil": "2026-11-30T02:00:00.000Z",
+        "NewSecretUsed": False,
+    }  # fmt: skip
+    told = page(SICK | {"SecretRotation": rotation}, False)
+    assert "rotated 2026-11-23 02:00:00, the former one stops 2026-11-30 02:00:00; " in told
+    assert "it has not used the new one yet" in told
+    told = page(SICK | {"SecretRotation": rotation | {"UnderWay": False}}, False)
+    assert "the former one stopped 2026-11-30 02:00:00; it has not used the new one\n" in told
+    used = {"NewSecretUsed": True, "UtcNewSecretUsed": "2026-11-24T00:00:00.000Z"}
+    assert "it used the new one first 2026-11-24 00:00:00" in page(SICK | {"SecretRotation": rotation | used}, False)

@@ -29,6 +29,8 @@ def page(answer: Answer, colours: bool) -> str:
 
 def _sections(answer: Answer, paint: Paint) -> Iterable[tuple[str, list[str]]]:
     yield "device", [_device(answer.get("Device"), answer["Away"])]
+    if answer.get("SecretRotation"):
+        yield "secret", [_secret(answer["SecretRotation"])]
     if answer.get("GatewayDevice"):
         yield "behind", [_behind(answer["GatewayDevice"])]
     yield "session", [_session(answer.get("Session"))]
@@ -50,6 +52,15 @@ def _device(device: Answer | None, away: list[Answer]) -> str:
     active = f"active since {_time(device['UtcActive'])}" if device.get("UtcActive") else "never active"
     state = "DISABLED" if device["Disabled"] else "enabled"
     return f"{state}, {active}, registered {_time(device.get('UtcCreate'))}, IotId {_shown(device['IotId'])}"
+
+
+def _secret(rotation: Answer) -> str:
+    stops = "stops" if rotation["UnderWay"] else "stopped"
+    used = "it has not used the new one" + (" yet" if rotation["UnderWay"] else "")
+    if rotation["NewSecretUsed"]:
+        used = f"it used the new one first {_time(rotation['UtcNewSecretUsed'])}"
+    until = _time(rotation["UtcFormerUntil"])
+    return f"rotated {_time(rotation['UtcStarted'])}, the former one {stops} {until}; {used}"
 
 
 def _session(session: Answer | None) -> str:

@@ -23,6 +23,7 @@ from thinghub.api_gateway.adapters.applications import RpcApplications
 from thinghub.api_gateway.adapters.audit import RpcAudit
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
 from thinghub.api_gateway.adapters.desired import RpcDesired
+from thinghub.api_gateway.adapters.device_secrets import RpcDeviceSecrets
 from thinghub.api_gateway.adapters.gateway import RpcGateways
 from thinghub.api_gateway.adapters.histories import RpcHistories
 from thinghub.api_gateway.adapters.message_ids import LeasedMessageIds
@@ -140,6 +141,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         products=products,
         policies=Policies(products, time.monotonic),
         devices=RpcDevices(registry),
+        device_secrets=RpcDeviceSecrets(auth),
         applications=RpcApplications(registry),
         tags=RpcTags(registry),
         topology=RpcTopology(registry),

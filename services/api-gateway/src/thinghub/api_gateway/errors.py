@@ -87,6 +87,8 @@ CODES: Mapping[str, int] = {
     "iot.device.QueryDeviceEventHistoryFailed": 400,
     "iot.device.QueryDeviceServiceHistoryFailed": 400,
     "iot.device.SetDevicePropertyFailed": 400,
+    "iot.device.SecretRotationNotFound": 409,  # ours
+    "iot.device.SecretRotationUnderWay": 409,  # ours
     "iot.device.TooManyDevicesPerTime": 400,
     "iot.device.TopoRelationCountExceeded": 409,
     # Kind B: messages and topics
@@ -194,6 +196,8 @@ REASONS: Mapping[str, str] = {
     "page_invalid": "iot.common.InvalidPageParams",
     "instance_not_found": "iot.common.InvalidTenant",
     "instance_invalid": "InvalidParameter",
+    "rotation_not_found": "iot.device.SecretRotationNotFound",
+    "rotation_under_way": "iot.device.SecretRotationUnderWay",
     "request_invalid": "InvalidParameter",
     "instance_exists": "iot.common.AlreadyExistedTenant",
     "gateways_not_told": SERVICE_UNAVAILABLE,

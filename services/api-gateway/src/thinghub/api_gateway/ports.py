@@ -16,6 +16,7 @@ from thinghub.api_gateway.domain.ota import (
     UpgradeTask,
     UploadPlace,
 )
+from thinghub.api_gateway.domain.rotation import SecretRotation
 from thinghub.api_gateway.domain.support import Known
 from thinghub.api_gateway.domain.values import (
     AccessKey,
@@ -72,6 +73,14 @@ class AccessKeys(Protocol):
 
     async def list(self, after: str, limit: int) -> Sequence[AccessKey]: ...
     async def delete(self, access_key_id: str) -> None: ...
+
+
+class DeviceSecrets(Protocol):
+    async def rotate(self, device: DeviceId, secret: str, overlap_ms: int) -> tuple[str, SecretRotation]:
+        """The new secret, generated unless given."""
+
+    async def finish(self, device: DeviceId, keep_former: bool) -> SecretRotation: ...
+    async def rotation(self, device: DeviceId) -> SecretRotation: ...
 
 
 class Audit(Protocol):

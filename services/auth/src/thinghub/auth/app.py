@@ -1,6 +1,7 @@
 """auth, put together.
 
     gRPC ── Devices ──── credential cache (Redis) ── device_credential (PostgreSQL)
+         ├─ Rotations ── the same, with Adoptions: who uses a new secret
          ├─ Products ─── product_secret
          ├─ Callers ──── access_key, nonces (Redis)
          ├─ AccessKeyring
@@ -23,10 +24,12 @@ from thinghub.auth.adapters.metrics import CountedOutcomes
 from thinghub.auth.adapters.postgres_access_keys import PostgresAccessKeys
 from thinghub.auth.adapters.postgres_audit import PostgresAuditRecords
 from thinghub.auth.adapters.postgres_devices import PostgresDeviceCredentials
+from thinghub.auth.adapters.postgres_rotations import PostgresRotatedSecrets
 from thinghub.auth.adapters.postgres_secrets import PostgresNamedSecrets, PostgresProductSecrets
 from thinghub.auth.adapters.redis_credentials import RedisCredentialCache, RedisNonces
 from thinghub.auth.domain.sealing import KeyRing, MasterKeyError, parse_master_keys
 from thinghub.auth.entrypoints.audit_rpc import AuditRpc
+from thinghub.auth.entrypoints.device_secrets_rpc import DeviceSecretsRpc
 from thinghub.auth.entrypoints.rpc import AuthRpc
 from thinghub.auth.errors import StoreUnavailable
 from thinghub.auth.service.access_keys import AccessKeyring
@@ -37,6 +40,7 @@ from thinghub.auth.service.known_keys import KnownKeys
 from thinghub.auth.service.named_secrets import SecretBook
 from thinghub.auth.service.products import Products
 from thinghub.auth.service.repair import Repair
+from thinghub.auth.service.rotations import Adoptions, Rotations
 from thinghub.auth.settings import Settings
 from thinghub.common.postgres import Postgres
 from thinghub.common.redis import open_redis
@@ -45,6 +49,7 @@ from thinghub.common.runtime import Component, Runtime
 from thinghub.common.settings import SettingsError
 from thinghubpb.auth.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server as add_audit
 from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add_auth
+from thinghubpb.auth.v1.device_secrets_pb2_grpc import add_DeviceSecretServiceServicer_to_server as add_device_secrets
 
 MIGRATIONS = "thinghub.auth.migrations"
 RETRY_S = 0.1
@@ -60,12 +65,15 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     access_keys = PostgresAccessKeys(postgres)
     known = KnownKeys(access_keys, time.monotonic, settings.key_fresh_seconds, settings.key_stale_seconds)
     keyring = AccessKeyring(access_keys, known, ring, clock_ms)
+    rotated = PostgresRotatedSecrets(postgres, store)
+    adoptions = Adoptions(rotated, cache, clock_ms, runtime.log)
+    rotations = DeviceSecretsRpc(Rotations(rotated, cache, ring, clock_ms), clock_ms)
     repair = Repair(store, cache, time.time, runtime.log, settings.repair_seconds)
     records = PostgresAuditRecords(postgres)
     keeping = AuditKeeping(records, clock_ms, settings.audit_days, settings.audit_purge_seconds, runtime.log)
     audit = AuditRpc(AuditLog(records, clock_ms))
     rpc = AuthRpc(
-        Devices(store, cache, ring, CountedOutcomes(runtime.metrics), runtime.log),
+        Devices(store, cache, ring, CountedOutcomes(runtime.metrics), runtime.log, clock_ms, adoptions.seen),
         Products(PostgresProductSecrets(postgres), ring),
         Callers(known, RedisNonces(redis), ring, clock_ms),
         keyring,
@@ -75,6 +83,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     def add(server: grpc.aio.Server) -> None:
         add_auth(rpc, server)
         add_audit(audit, server)
+        add_device_secrets(rotations, server)
 
     try:
         async with (
@@ -87,6 +96,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(_start(parts, keyring, settings, runtime))
             tasks.create_task(repair.run())
             tasks.create_task(keeping.run())
+            tasks.create_task(adoptions.run())
     finally:
         await redis.close()
         await postgres.close()

@@ -1,6 +1,13 @@
 """Faults that auth raises. No message, detail or log line of these carries a secret or a signature."""
 
-from thinghub.common.errors import AlreadyExists, InvalidArgument, NotFound, Unauthenticated, Unavailable
+from thinghub.common.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class StoreUnavailable(Unavailable):
@@ -11,6 +18,18 @@ class StoreUnavailable(Unavailable):
 
 class RequestInvalid(InvalidArgument):
     reason = "request_invalid"
+
+
+class DeviceNotFound(NotFound):
+    reason = "device_not_found"
+
+
+class RotationUnderWay(FailedPrecondition):
+    reason = "rotation_under_way"
+
+
+class RotationNotFound(FailedPrecondition):
+    reason = "rotation_not_found"
 
 
 class ProofInvalid(InvalidArgument):

@@ -13,7 +13,7 @@ from thinghub.api_gateway.domain.values import Device, DeviceId
 
 # So many takeovers in so short a time are two devices with one identity, not one that moves.
 FIGHTS, FIGHT_MS = 3, 600_000
-REGISTRY, GATEWAYS = "device-registry", "connection-gateway"
+REGISTRY, GATEWAYS, AUTH = "device-registry", "connection-gateway", "auth"
 
 
 class AttemptKind(IntEnum):

@@ -18,6 +18,7 @@ from thinghub.api_gateway.domain.support import (
 from thinghub.api_gateway.domain.times import utc
 from thinghub.api_gateway.domain.values import Device, DeviceId, LimitMode, Limits, Policy
 from thinghub.api_gateway.service.model import Members, Response
+from thinghub.api_gateway.service.rotations import RotationInfo
 
 KindName = Literal["accepted", "refused", "closed"]
 _KIND_NAMES: dict[AttemptKind, KindName] = {
@@ -125,6 +126,7 @@ class ExplainDeviceResponse(Response):
     conclusion: str
     device: ExplainedDevice | None = None
     gateway_device: ExplainedGatewayDevice | None = None
+    secret_rotation: RotationInfo | None = Field(None, description="Where the device's secret is a rotated one.")
     session: ExplainedSession | None = None
     traffic: ExplainedTraffic | None = None
     attempts: list[ExplainedAttempt] = Field(description="The last ones, newest first.")
@@ -143,6 +145,7 @@ def explanation(
     away: list[Away],
     conclusion: Conclusion,
     parent: Parent | None,
+    rotation: RotationInfo | None,
 ) -> ExplainDeviceResponse:
     last_close = known.last_close if known else None
     return ExplainDeviceResponse(
@@ -153,6 +156,7 @@ def explanation(
         conclusion=conclusion.sentence,
         device=_device(device) if device else None,
         gateway_device=_gateway_device(parent) if parent else None,
+        secret_rotation=rotation,
         session=_session(known.session, known) if known else None,
         traffic=_traffic(known.live) if known and known.live else None,
         attempts=[_attempt(one) for one in known.attempts] if known else [],

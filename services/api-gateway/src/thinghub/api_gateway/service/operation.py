@@ -27,6 +27,7 @@ from thinghub.api_gateway.ports import (
     Callers,
     Desired,
     Devices,
+    DeviceSecrets,
     Gateways,
     Histories,
     Instances,
@@ -59,6 +60,7 @@ class Owners:
     products: Products
     policies: Policies
     devices: Devices
+    device_secrets: DeviceSecrets
     applications: Applications
     tags: Tags
     topology: Topology

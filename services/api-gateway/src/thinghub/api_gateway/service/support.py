@@ -3,12 +3,13 @@
 import logging
 import time
 
-from thinghub.api_gateway.domain.support import GATEWAYS, REGISTRY, Away, Known, Parent, conclude
+from thinghub.api_gateway.domain.support import AUTH, GATEWAYS, REGISTRY, Away, Known, Parent, conclude
 from thinghub.api_gateway.domain.values import Device, DeviceId, DeviceRef, Role
 from thinghub.api_gateway.errors import Refused
 from thinghub.api_gateway.service.explanation import ExplainDeviceResponse, explanation
 from thinghub.api_gateway.service.model import Name, Request
 from thinghub.api_gateway.service.operation import Call, Operation, Rest
+from thinghub.api_gateway.service.rotations import RotationInfo, rotation_info
 from thinghub.common.errors import Fault, RemoteFault, Unavailable
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ async def explain_device(call: Call, request: ExplainDeviceRequest) -> ExplainDe
     device = await _registered(call, name, away)
     known = await _known(call, name, away)
     parent = await _parent(call, device) if device and known else None
+    rotation = await _rotation(call, device, away) if device else None
     conclusion = conclude(
         name,
         device,
@@ -36,7 +38,7 @@ async def explain_device(call: Call, request: ExplainDeviceRequest) -> ExplainDe
         away=away,
         parent=parent,
     )
-    return explanation(name, device, policy, known, away, conclusion, parent)
+    return explanation(name, device, policy, known, away, conclusion, parent, rotation)
 
 
 async def _registered(call: Call, name: DeviceId, away: list[Away]) -> Device | None:
@@ -55,6 +57,14 @@ async def _known(call: Call, name: DeviceId, away: list[Away]) -> Known | None:
         _note_away(fault, GATEWAYS, away)
         return None
     return known
+
+
+async def _rotation(call: Call, device: Device, away: list[Away]) -> RotationInfo | None:
+    try:
+        return rotation_info(await call.owners.device_secrets.rotation(device.device))
+    except Fault as fault:
+        _note_away(fault, AUTH, away)
+        return None
 
 
 async def _parent(call: Call, device: Device) -> Parent | None:

@@ -12,6 +12,7 @@ from thinghub.api_gateway.service import (
     ota,
     products,
     registrations,
+    rotations,
     rules,
     shadows,
     support,
@@ -44,5 +45,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *support.OPERATIONS,
     *administration.OPERATIONS,
     *audit_records.OPERATIONS,
+    *rotations.OPERATIONS,
     *imports.OPERATIONS,
 )

@@ -9,16 +9,20 @@ import asyncpg
 
 from thinghub.auth.adapters.postgres import connected, within
 from thinghub.auth.domain.devices import Credential, DeviceId
+from thinghub.auth.domain.rotation import Rotation
 from thinghub.auth.domain.sealing import Sealed
 from thinghub.auth.ports.stores import Candidate, Position
 from thinghub.common.postgres import Postgres
 
 READ_S = 2.5  # with the cache's second before it, within the 5 s in which a CONNECT is answered
 
-_COLUMNS = "c.product_key, c.device_name, c.iot_id, c.disabled, c.deleted, c.version, c.key_id, c.ciphertext"
+COLUMNS = (
+    "c.product_key, c.device_name, c.iot_id, c.disabled, c.deleted, c.version, c.key_id, c.ciphertext, "
+    "c.former_key_id, c.former_ciphertext, c.rotated_ms, c.former_until_ms, c.adopted_ms"
+)
 
 _FIND = f"""
-SELECT {_COLUMNS} FROM unnest($1::text[], $2::text[]) AS k (pk, dn)
+SELECT {COLUMNS} FROM unnest($1::text[], $2::text[]) AS k (pk, dn)
 JOIN device_credential c ON c.product_key = k.pk AND c.device_name = k.dn
 """
 
@@ -34,12 +38,17 @@ ON CONFLICT (product_key, device_name) DO UPDATE SET
     deleted = false,
     version = next_version(c.version),
     key_id = CASE WHEN c.deleted OR NOT {{keep}} THEN excluded.key_id ELSE c.key_id END,
-    ciphertext = CASE WHEN c.deleted OR NOT {{keep}} THEN excluded.ciphertext ELSE c.ciphertext END
-RETURNING {_COLUMNS}
+    ciphertext = CASE WHEN c.deleted OR NOT {{keep}} THEN excluded.ciphertext ELSE c.ciphertext END,
+    former_key_id = CASE WHEN c.deleted OR NOT {{keep}} THEN NULL ELSE c.former_key_id END,
+    former_ciphertext = CASE WHEN c.deleted OR NOT {{keep}} THEN NULL ELSE c.former_ciphertext END,
+    rotated_ms = CASE WHEN c.deleted OR NOT {{keep}} THEN 0 ELSE c.rotated_ms END,
+    former_until_ms = CASE WHEN c.deleted OR NOT {{keep}} THEN 0 ELSE c.former_until_ms END,
+    adopted_ms = CASE WHEN c.deleted OR NOT {{keep}} THEN 0 ELSE c.adopted_ms END
+RETURNING {COLUMNS}
 """
 _PUT_KEEPING, _PUT_REPLACING = _PUT.format(keep="true"), _PUT.format(keep="false")
 
-_LOCKED = """
+LOCKED = """
 WITH locked AS (
     SELECT c.product_key AS pk, c.device_name AS dn FROM unnest($1::text[], $2::text[]) AS k (pk, dn)
     JOIN device_credential c ON c.product_key = k.pk AND c.device_name = k.dn
@@ -47,20 +56,30 @@ WITH locked AS (
 )
 """
 
-_SET_ENABLED = f"""{_LOCKED}
+_SET_ENABLED = f"""{LOCKED}
 UPDATE device_credential c SET disabled = NOT $3::boolean, version = next_version(c.version)
-FROM locked WHERE c.product_key = locked.pk AND c.device_name = locked.dn RETURNING {_COLUMNS}
+FROM locked WHERE c.product_key = locked.pk AND c.device_name = locked.dn RETURNING {COLUMNS}
 """
 
-_DELETE = f"""{_LOCKED}
-UPDATE device_credential c SET deleted = true, key_id = NULL, ciphertext = NULL, version = next_version(c.version)
-FROM locked WHERE c.product_key = locked.pk AND c.device_name = locked.dn RETURNING {_COLUMNS}
+_DELETE = f"""{LOCKED}
+UPDATE device_credential c SET deleted = true, key_id = NULL, ciphertext = NULL,
+    former_key_id = NULL, former_ciphertext = NULL, version = next_version(c.version)
+FROM locked WHERE c.product_key = locked.pk AND c.device_name = locked.dn RETURNING {COLUMNS}
 """
 
 _CHANGED_AFTER = f"""
-SELECT {_COLUMNS} FROM device_credential c
+SELECT {COLUMNS} FROM device_credential c
 WHERE (version, product_key, device_name) > ($1::bigint, $2::text, $3::text)
 ORDER BY version, product_key, device_name LIMIT $4
+"""
+
+_FORGET_FORMER = f"""
+WITH over AS (
+    SELECT product_key AS pk, device_name AS dn FROM device_credential
+    WHERE former_ciphertext IS NOT NULL AND former_until_ms <= $1 ORDER BY product_key, device_name LIMIT $2 FOR UPDATE
+)
+UPDATE device_credential c SET former_key_id = NULL, former_ciphertext = NULL, version = next_version(c.version)
+FROM over WHERE c.product_key = over.pk AND c.device_name = over.dn RETURNING {COLUMNS}
 """
 
 _PURGE = "DELETE FROM device_credential WHERE deleted AND version < $1"
@@ -73,7 +92,7 @@ class PostgresDeviceCredentials:
         self._postgres = postgres
 
     async def find(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Credential]:
-        rows = await within(READ_S, self._rows(_FIND, *_keys(devices)))
+        rows = await within(READ_S, self._rows(_FIND, *keys(devices)))
         return {found.device: found for found in rows}
 
     async def put(self, candidates: Sequence[Candidate]) -> Mapping[DeviceId, Credential]:
@@ -82,19 +101,22 @@ class PostgresDeviceCredentials:
             for statement, keep in ((_PUT_KEEPING, True), (_PUT_REPLACING, False)):
                 chosen = [candidate for candidate in candidates if candidate.keep is keep]
                 for row in await connection.fetch(statement, *_columns(chosen)) if chosen else ():
-                    credential = _credential(row)
-                    stored[credential.device] = credential
+                    one = credential(row)
+                    stored[one.device] = one
         return stored
 
     async def set_enabled(self, devices: Sequence[DeviceId], enabled: bool) -> Sequence[Credential]:
-        return await self._rows(_SET_ENABLED, *_keys(devices), enabled)
+        return await self._rows(_SET_ENABLED, *keys(devices), enabled)
 
     async def delete(self, devices: Sequence[DeviceId]) -> Sequence[Credential]:
-        return await self._rows(_DELETE, *_keys(devices))
+        return await self._rows(_DELETE, *keys(devices))
 
     async def changed_after(self, position: Position, limit: int) -> Sequence[Credential]:
         device = position.device
         return await self._rows(_CHANGED_AFTER, position.version, device.product_key, device.device_name, limit)
+
+    async def forget_former(self, now_ms: int, limit: int) -> Sequence[Credential]:
+        return await self._rows(_FORGET_FORMER, now_ms, limit)
 
     async def purge_deleted(self, before_version: int) -> int:
         async with connected(self._postgres) as connection:
@@ -103,10 +125,10 @@ class PostgresDeviceCredentials:
 
     async def _rows(self, statement: str, *values: object) -> list[Credential]:
         async with connected(self._postgres) as connection:
-            return [_credential(row) for row in await connection.fetch(statement, *values)]
+            return [credential(row) for row in await connection.fetch(statement, *values)]
 
 
-def _keys(devices: Sequence[DeviceId]) -> tuple[list[str], list[str]]:
+def keys(devices: Sequence[DeviceId]) -> tuple[list[str], list[str]]:
     return [device.product_key for device in devices], [device.device_name for device in devices]
 
 
@@ -121,7 +143,14 @@ def _columns(candidates: Sequence[Candidate]) -> tuple[list[object], ...]:
     )
 
 
-def _credential(row: asyncpg.Record) -> Credential:
+def credential(row: asyncpg.Record) -> Credential:
     sealed = None if row["deleted"] else Sealed(row["key_id"], row["ciphertext"])
     device = DeviceId(row["product_key"], row["device_name"])
-    return Credential(device, row["version"], row["iot_id"], row["disabled"], row["deleted"], sealed)
+    return Credential(device, row["version"], row["iot_id"], row["disabled"], row["deleted"], sealed, _rotation(row))
+
+
+def _rotation(row: asyncpg.Record) -> Rotation | None:
+    if not row["rotated_ms"] or row["deleted"]:
+        return None
+    former = Sealed(row["former_key_id"], row["former_ciphertext"]) if row["former_key_id"] else None
+    return Rotation(row["rotated_ms"], row["former_until_ms"], row["adopted_ms"], former)

@@ -5,12 +5,15 @@ script compares it without reading on. Secrets are in it as PostgreSQL has them,
 marker for long enough that no reader who saw it alive can still be about to write it back.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
 from thinghub.auth.domain.devices import Credential, DeviceId
+from thinghub.auth.domain.rotation import Rotation
 from thinghub.auth.domain.sealing import Sealed
 from thinghub.auth.errors import StoreUnavailable
 from thinghub.common.redis import Redis, RedisError, Script, cmd, script
@@ -78,7 +81,14 @@ def _key(device: DeviceId) -> str:
 
 def encode(credential: Credential) -> bytes:
     sealed = credential.sealed or Sealed("", b"")
-    members = {"i": credential.iot_id, "d": credential.disabled, "x": credential.deleted, "k": sealed.key_id}
+    members: dict[str, object] = {
+        "i": credential.iot_id,
+        "d": credential.disabled,
+        "x": credential.deleted,
+        "k": sealed.key_id,
+    }
+    if credential.rotation:
+        members["r"] = _rotation_members(credential.rotation)
     return b"%d\n%s\n%s" % (credential.version, orjson.dumps(members), sealed.ciphertext)
 
 
@@ -88,6 +98,19 @@ def decode(device: DeviceId, value: bytes) -> Credential | None:
         version, text, ciphertext = value.split(b"\n", 2)
         members = orjson.loads(text)
         sealed = None if members["x"] else Sealed(members["k"], ciphertext)
-        return Credential(device, int(version), members["i"], members["d"], members["x"], sealed)
+        rotation = _rotation(members["r"]) if "r" in members else None
+        return Credential(device, int(version), members["i"], members["d"], members["x"], sealed, rotation)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _rotation_members(rotation: Rotation) -> list[object]:
+    former = rotation.former or Sealed("", b"")
+    text = base64.b64encode(former.ciphertext).decode()
+    return [rotation.started_ms, rotation.former_until_ms, rotation.adopted_ms, former.key_id, text]
+
+
+def _rotation(members: list[Any]) -> Rotation:
+    started_ms, former_until_ms, adopted_ms, key_id, text = members
+    former = Sealed(key_id, base64.b64decode(text)) if key_id else None
+    return Rotation(started_ms, former_until_ms, adopted_ms, former)

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from enum import Enum
 
+from thinghub.auth.domain.rotation import Rotation
 from thinghub.auth.domain.sealing import KeyRing, Place, Sealed
 from thinghub.auth.errors import RequestInvalid
 from thinghub.device_protocol.signing import SignMethod, verify
@@ -29,6 +30,7 @@ class Credential:
     disabled: bool
     deleted: bool
     sealed: Sealed | None
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """`adopted`: the rotation whose new secret this is the first proof by."""
+
     verdict: Verdict
     iot_id: str = ""
     version: int = 0
+    adopted: Rotation | None = None
 
 
 def place(device: DeviceId) -> Place:
@@ -71,18 +76,32 @@ def place(device: DeviceId) -> Place:
     return ("device", device.product_key, device.device_name)
 
 
-def judge(proof: Proof, credential: Credential | None, ring: KeyRing) -> Judgement:
+def judge(proof: Proof, credential: Credential | None, ring: KeyRing, now_ms: int) -> Judgement:
     """The signature is checked before the state, so only the owner of the secret learns that a device is disabled.
     Raises SealBroken."""
     if credential is None or credential.deleted or credential.sealed is None:
         return Judgement(Verdict.UNKNOWN_DEVICE)
-    secret = ring.open(credential.sealed, place(proof.device))
-    if proof.method is None or len(proof.password) > _MAX_PASSWORD:
-        return Judgement(Verdict.BAD_SIGNATURE, version=credential.version)
-    if not verify(proof.method, secret, proof.content, proof.password):
+    by_new = _proves(proof, credential.sealed, ring)
+    if not by_new and not _proves(proof, _former(credential, now_ms), ring):
         return Judgement(Verdict.BAD_SIGNATURE, version=credential.version)
     verdict = Verdict.DISABLED if credential.disabled else Verdict.OK
-    return Judgement(verdict, credential.iot_id, credential.version)
+    rotation = credential.rotation
+    adopted = rotation if by_new and rotation and not rotation.adopted_ms else None
+    return Judgement(verdict, credential.iot_id, credential.version, adopted)
+
+
+def _former(credential: Credential, now_ms: int) -> Sealed | None:
+    rotation = credential.rotation
+    return rotation.former if rotation and rotation.under_way(now_ms) else None
+
+
+def _proves(proof: Proof, sealed: Sealed | None, ring: KeyRing) -> bool:
+    if sealed is None:
+        return False
+    secret = ring.open(sealed, place(proof.device))
+    if proof.method is None or len(proof.password) > _MAX_PASSWORD:
+        return False
+    return verify(proof.method, secret, proof.content, proof.password)
 
 
 def generate_secret() -> str:

@@ -46,6 +46,9 @@ class DeviceCredentials(Protocol):
     async def changed_after(self, position: Position, limit: int) -> Sequence[Credential]:
         """In the order of change; a change shows up within seconds of its version's time."""
 
+    async def forget_former(self, now_ms: int, limit: int) -> Sequence[Credential]:
+        """Deletes former secrets whose time is over, at most so many; their credentials."""
+
     async def purge_deleted(self, before_version: int) -> int: ...
 
 

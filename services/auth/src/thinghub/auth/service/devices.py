@@ -7,7 +7,7 @@ never replaces a newer one.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from thinghub.auth.domain.devices import (
@@ -25,6 +25,7 @@ from thinghub.auth.domain.devices import (
     place,
     plausible,
 )
+from thinghub.auth.domain.rotation import Rotation
 from thinghub.auth.domain.sealing import KeyRing, SealBroken
 from thinghub.auth.errors import RequestInvalid, StoreUnavailable
 from thinghub.auth.ports.stores import Candidate, CredentialCache, DeviceCredentials
@@ -40,6 +41,8 @@ class Outcomes(Protocol):
 
 
 class Devices:
+    """`clock_ms` gives epoch milliseconds; `adopted` hears of devices that prove themselves by a new secret."""
+
     def __init__(
         self,
         store: DeviceCredentials,
@@ -47,12 +50,16 @@ class Devices:
         ring: KeyRing,
         outcomes: Outcomes,
         log: logging.Logger,
+        clock_ms: Callable[[], int],
+        adopted: Callable[[DeviceId, Rotation], None],
     ) -> None:
         self._store = store
         self._cache = cache
         self._ring = ring
         self._outcomes = outcomes
         self._log = log
+        self._clock_ms = clock_ms
+        self._adopted = adopted
 
     async def authenticate(self, proofs: Sequence[Proof]) -> list[Judgement]:
         """One judgement a proof, in order. Never raises for a store that is away: those devices are UNAVAILABLE."""
@@ -60,6 +67,9 @@ class Devices:
         devices = list(dict.fromkeys(proof.device for proof in proofs if plausible(proof.device)))
         known, unavailable = await self._look_up(devices)
         judgements = [self._judge(proof, known, unavailable) for proof in proofs]
+        for proof, judgement in zip(proofs, judgements, strict=True):
+            if judgement.adopted:
+                self._adopted(proof.device, judgement.adopted)
         for verdict in Verdict:
             if count := sum(judgement.verdict is verdict for judgement in judgements):
                 self._outcomes.judged(verdict, count)
@@ -70,7 +80,7 @@ class Devices:
         if credential is None and unavailable:
             return Judgement(Verdict.UNAVAILABLE)
         try:
-            return judge(proof, credential, self._ring)
+            return judge(proof, credential, self._ring, self._clock_ms())
         except SealBroken as error:
             self._log.error("a device secret does not open: %s", error)
             return Judgement(Verdict.UNAVAILABLE)

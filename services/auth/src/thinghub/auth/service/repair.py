@@ -21,7 +21,8 @@ _MICRO = 1_000_000
 
 
 class Repair:
-    """`clock` gives epoch seconds; versions are epoch microseconds of the store's clock."""
+    """`clock` gives epoch seconds; versions are epoch microseconds of the store's clock. A round also deletes former
+    secrets whose time is over."""
 
     def __init__(
         self,
@@ -51,6 +52,8 @@ class Repair:
         started = self._clock()
         since, self._from_s = self._from_s, started - WINDOW_S
         written = await self._rewrite(since)
+        while over := await self._store.forget_former(int(started * 1000), PAGE):
+            await self._cache.put(over)
         await self._store.purge_deleted(int((started - KEEP_DELETED_S) * _MICRO))
         self._from_s = started - OVERLAP_S
         return written
