@@ -16,7 +16,7 @@ CORE := services/connection-gateway/core/Cargo.toml
 SOURCES := libs/*/src services/*/src
 PYTEST := $(BIN)/python -m pytest -p tools.durations
 
-.PHONY: help env sdks tools core up test test-unit test-integration test-sdks test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
+.PHONY: help env sdks s3 tools core up test test-unit test-integration test-sdks test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,16 +24,16 @@ help: ## list these targets
 up: env ## the platform and its demo until Ctrl-C; options by ARGS="--no-demo --data-dir D --mqtt-port P ..."
 	@exec $(BIN)/thinghub up $(ARGS)
 
-test: sdks test-core ## every test: the core's, then unit, integration and SDKs (Kafka needs Java 17 and Maven); TEST_WORKERS=2
+test: sdks s3 test-core ## every test: the core's, then unit, integration and SDKs (Kafka needs Java 17 and Maven, S3 Go); TEST_WORKERS=2
 	@$(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
-test-unit: env ## the tests beside the code, and those of the house itself
+test-unit: env s3 ## the tests beside the code, and those of the house itself
 	@$(PYTEST) libs services tests/house --ignore=services/all-in-one $(ARGS)
 
-test-integration: sdks ## the flows, the ledger and all-in-one, on real servers
+test-integration: sdks s3 ## the flows, the ledger and all-in-one, on real servers
 	@$(PYTEST) tests/integration services/all-in-one $(ARGS)
 
-test-sdks: sdks ## the public SDKs, in an environment of their own, against the platform
+test-sdks: sdks s3 ## the public SDKs, in an environment of their own, against the platform
 	@$(PYTEST) tests/sdks $(ARGS)
 
 test-core: ## the Rust core's own tests
@@ -82,6 +82,9 @@ env: ## create or update .venv, the core included
 
 sdks: ## .venv, and .venv-sdks with the public SDKs under test
 	@tools/env sdks
+
+s3: env ## build the S3 server that tests run against (Go), once
+	@$(BIN)/python -m tests.support.s3_server
 
 tools: ## .venv without the core: enough for lint and code generation
 	@tools/env tools

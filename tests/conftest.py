@@ -11,6 +11,7 @@ from tests.support.child import scratch_directory
 from tests.support.platform import AllInOne, Platform
 from tests.support.postgres_server import with_password
 from tests.support.processes import Processes
+from tests.support.s3_server import S3Server
 
 # The server asks for none; services must handle it as if it did.
 PLATFORM_PASSWORD = secrets.token_hex(12)
@@ -43,7 +44,9 @@ def all_in_one(folder: Path, postgres_dsn: str) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="session")
-def processes(folder: Path, kafka_url: str, redis_url: str, postgres_dsn: str) -> Iterator[Platform]:
+def processes(
+    folder: Path, kafka_url: str, redis_url: str, postgres_dsn: str, s3_server: S3Server
+) -> Iterator[Platform]:
     yield from started(
         Processes(
             folder / "processes",
@@ -52,6 +55,7 @@ def processes(folder: Path, kafka_url: str, redis_url: str, postgres_dsn: str) -
             postgres_dsn=with_password(postgres_dsn, PLATFORM_PASSWORD),
             prefix="flows.",
             env=PATIENT,
+            packages=s3_server.settings("flows"),
         )
     )
 

@@ -14,6 +14,7 @@ from tests.support.openapi import ApiRefused, Key
 from tests.support.platform import Platform
 from tests.support.postgres_server import with_password
 from tests.support.processes import Processes
+from tests.support.s3_server import SECRET
 
 
 async def test_no_log_of_any_service_has_a_secret(processes: Processes) -> None:
@@ -22,6 +23,7 @@ async def test_no_log_of_any_service_has_a_secret(processes: Processes) -> None:
         "the master key": platform.master_key,
         "the first access key's secret": platform.key.access_key_secret,
         "the platform's database password": PLATFORM_PASSWORD,
+        "the S3 store's secret key": SECRET,
     }
     try:
         hidden |= await devices(platform)

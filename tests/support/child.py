@@ -58,8 +58,9 @@ class Child:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else ""
 
     def pause(self) -> None:
-        """SIGSTOP for the whole family: connections stay open and nobody answers."""
+        """SIGSTOP for the whole family: connections stay open and nobody answers. Returns when they have stopped."""
         self._signal_all(signal.SIGSTOP)
+        self.wait_until(self._stopped, "a paused server")
 
     def resume(self) -> None:
         self._signal_all(signal.SIGCONT)
@@ -82,6 +83,11 @@ class Child:
         self._process.wait(10)
         psutil.wait_procs(family, timeout=10)
         _alive.discard(self)
+
+    def _stopped(self) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return all(one.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for one in self._family())
+        return False
 
     def _signal_all(self, how: signal.Signals) -> None:
         for member in self._family():

@@ -1,4 +1,4 @@
-"""Fixtures of every test: one Kafka, one Redis, one Redis cluster and one PostgreSQL a session, started on first use.
+"""Fixtures of every test: one Kafka, Redis, Redis cluster, PostgreSQL and S3 server a session, started on first use.
 
 Tests share them through a fresh `prefix` (keys, topics) and schemas. A test that kills or pauses a server takes a
 `private_*` one instead. A server that cannot start fails the test with a sentence; nothing is left out silently.
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, RedisServer, ServerFailed
+from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, RedisServer, S3Server, ServerFailed
 
 
 class _Server(Protocol):
@@ -87,6 +87,11 @@ def kafka_url(request: pytest.FixtureRequest) -> str:
     return server.url
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    yield from _serve(S3Server)
+
+
 @pytest.fixture
 def private_redis() -> Iterator[RedisServer]:
     """A Redis that the test may kill, pause and restart."""
@@ -97,6 +102,12 @@ def private_redis() -> Iterator[RedisServer]:
 def private_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL that the test may kill, pause and restart."""
     yield from _serve(PostgresServer)
+
+
+@pytest.fixture
+def private_s3() -> Iterator[S3Server]:
+    """An S3 server that the test may kill, pause and restart."""
+    yield from _serve(S3Server)
 
 
 @pytest.fixture(scope="module")

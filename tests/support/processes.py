@@ -22,7 +22,8 @@ DOWN_SECONDS = 1.0
 
 
 class Processes(Platform):
-    """`env` is added to every service's environment. Ports stay the same from one start to the next."""
+    """`env` is added to every service's environment, `packages` says where ota keeps them (a directory when it does
+    not). Ports stay the same from one start to the next."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Processes(Platform):
         postgres_dsn: str,
         prefix: str,
         env: dict[str, str] | None = None,
+        packages: dict[str, str] | None = None,
     ) -> None:
         super().__init__(sink_dsn=postgres_dsn)
         tls = folder / "tls"
@@ -77,7 +79,7 @@ class Processes(Platform):
                 "listen_port": str(free_port()),
                 "tls_cert_file": str(files.chain),
                 "tls_key_file": str(files.key),
-                "packages_dir": str(folder / "packages"),
+                **(packages or {"packages_url": str(folder / "packages")}),
             },
             "api-gateway": {
                 **named_targets(

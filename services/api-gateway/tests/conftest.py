@@ -232,7 +232,7 @@ async def start(folder: Path, redis_url: str, postgres_dsn: str, stack: AsyncExi
         registry_target=sockets["registry"],
         gateway_target=sockets["gateway"],
         listen_port=0,
-        packages_dir=str(folder / "packages"),
+        packages_url=str(folder / "packages"),
     )
     await stack.enter_async_context(service("ota", lambda runtime: thinghub.ota.app.serve(ota, runtime)))
     api = load(

@@ -14,6 +14,7 @@ import pytest
 from tests.support.auth_service import auth_starter
 from tests.support.ota_service import Fleet, Gateway
 from tests.support.registry_service import Registry, registry_starter
+from tests.support.servers import S3Server
 from thinghub.all_in_one.embedded import certificates
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import Bus, TopicSpec
@@ -86,7 +87,18 @@ async def registry(
 
 
 @pytest.fixture
-def ota_settings(shared: dict[str, object], prefix: str, tmp_path: Path) -> dict[str, object]:
+def packages_place(request: pytest.FixtureRequest, prefix: str, tmp_path: Path) -> dict[str, object]:
+    """A directory; indirect parameters may name `s3`, the session's, or `private_s3`."""
+    if (kind := getattr(request, "param", "directory")) == "directory":
+        return {"packages_url": str(tmp_path / "packages")}
+    server: S3Server = request.getfixturevalue({"s3": "s3_server"}.get(kind, kind))
+    return {**server.settings(prefix.strip(".")), "s3_timeout_seconds": 2}
+
+
+@pytest.fixture
+def ota_settings(
+    shared: dict[str, object], prefix: str, tmp_path: Path, packages_place: dict[str, object]
+) -> dict[str, object]:
     (tmp_path / "tls").mkdir()
     files = certificates.ensure(tmp_path / "tls")
     return {
@@ -98,7 +110,7 @@ def ota_settings(shared: dict[str, object], prefix: str, tmp_path: Path) -> dict
         "listen_port": 0,
         "tls_cert_file": str(files.chain),
         "tls_key_file": str(files.key),
-        "packages_dir": str(tmp_path / "packages"),
+        **packages_place,
         "resend_seconds": 0.5,
         "retry_seconds": 0.5,
     }

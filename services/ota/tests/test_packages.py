@@ -9,8 +9,44 @@ import httpx
 import pytest
 
 from tests.support.ota_service import PACKAGE, Fleet, post_form
+from tests.support.servers import S3Server
 from thinghub.common.errors import RemoteFault
 from thinghubpb.ota.v1 import ota_pb2 as pb
+
+in_both_stores = pytest.mark.parametrize("packages_place", ["directory", "s3"], indirect=True)
+
+
+class SlowForm:
+    """A form whose first half is sent, and the rest when it is wanted."""
+
+    def __init__(self, place: pb.CreateUploadResponse, package: bytes) -> None:
+        self._host, _, self._port = place.host.removeprefix("http://").partition(":")
+        fields = {
+            "key": place.key,
+            "OSSAccessKeyId": place.access_key_id,
+            "policy": place.policy,
+            "Signature": place.signature,
+        }
+        part = '--B\r\nContent-Disposition: form-data; name="{}"\r\n\r\n'
+        text = "".join(f"{part.format(name)}{value}\r\n" for name, value in fields.items()) + part.format("file")
+        body = text.encode() + package + b"\r\n--B--\r\n"
+        head = f"Host: h\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._form = f"POST / HTTP/1.1\r\n{head}".encode() + body
+
+    async def begin(self) -> None:
+        self._reader, self._writer = await asyncio.open_connection(self._host, int(self._port))
+        self._writer.write(self._form[: len(self._form) // 2])
+        await self._writer.drain()
+
+    async def end(self) -> bytes:
+        """The answer's first line."""
+        self._writer.write(self._form[len(self._form) // 2 :])
+        line = await self._reader.readline()
+        self._writer.close()
+        return line
+
+    def break_off(self) -> None:
+        self._writer.close()
 
 
 async def url_of(fleet: Fleet, firmware: pb.Firmware) -> str:
@@ -18,6 +54,7 @@ async def url_of(fleet: Fleet, firmware: pb.Firmware) -> str:
     return (await fleet.stub.GetFirmware(request)).firmware.url
 
 
+@in_both_stores
 async def test_what_was_uploaded_is_downloaded_whole_and_in_ranges(
     fleet: Fleet, ota_settings: dict[str, object]
 ) -> None:
@@ -35,9 +72,14 @@ async def test_what_was_uploaded_is_downloaded_whole_and_in_ranges(
             assert (part.status_code, part.content) == (206, PACKAGE[first : last + 1])
             assert part.headers["content-range"] == f"bytes {first}-{last}/{len(PACKAGE)}"
         assert (await http.get(url, headers={"Range": "bytes=-5"})).content == PACKAGE[-5:]
-        assert (await http.get(url, headers={"Range": f"bytes={len(PACKAGE)}-"})).status_code == 416
+        past = await http.get(url, headers={"Range": f"bytes={len(PACKAGE)}-"})
+        assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{len(PACKAGE)}")
+        for if_range, status in ((whole.headers["etag"], 206), (whole.headers["last-modified"], 206), ('"other"', 200)):
+            part = await http.get(url, headers={"Range": "bytes=5-", "If-Range": if_range})
+            assert (part.status_code, len(part.content)) == (status, len(PACKAGE) - (5 if status == 206 else 0))
 
 
+@in_both_stores
 async def test_a_url_altered_by_one_character_is_403(fleet: Fleet) -> None:
     url = await url_of(fleet, await fleet.firmware())
     start = url.index("/ota/")
@@ -70,6 +112,7 @@ async def test_an_upload_past_its_policy_is_refused(fleet: Fleet) -> None:
     assert (await post_form(place, PACKAGE)).status_code == 200
 
 
+@in_both_stores
 async def test_a_package_that_a_firmware_was_made_of_is_not_overwritten(fleet: Fleet) -> None:
     place = await fleet.upload()
     assert (await post_form(place, PACKAGE[:-1] + b"!")).status_code == 200
@@ -83,6 +126,40 @@ async def test_a_package_that_a_firmware_was_made_of_is_not_overwritten(fleet: F
         assert (await http.get(await url_of(fleet, firmware))).content == PACKAGE[:-1] + b"!"
 
 
+@in_both_stores
+async def test_a_package_taken_during_an_upload_stays_as_it_is(fleet: Fleet) -> None:
+    place = await fleet.upload()
+    slow = SlowForm(place, b"x" * 1_000_000)
+    await slow.begin()
+    firmware = await fleet.firmware(url=place.firmware_url)
+    assert b" 409 " in await slow.end()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(await url_of(fleet, firmware))).content == PACKAGE
+
+
+@pytest.mark.parametrize("packages_place", ["private_s3"], indirect=True)
+async def test_while_the_s3_store_is_away_clients_are_told_and_then_all_is_well(
+    fleet: Fleet, private_s3: S3Server
+) -> None:
+    large = bytes(24 << 20)  # more than the buffers between ota and its client hold
+    url = await url_of(fleet, await fleet.firmware(package=large))
+    place = await fleet.stub.CreateUpload(pb.CreateUploadRequest())
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        private_s3.kill()
+        for answer in (await http.get(url), await post_form(place, PACKAGE)):
+            assert (answer.status_code, "ServiceUnavailable" in answer.text) == (503, True)
+            assert "the S3 store cannot be reached" in answer.text
+        private_s3.start()
+        assert (await post_form(place, PACKAGE)).status_code == 200
+        assert (await http.get(url)).content == large
+        async with http.stream("GET", url) as response:
+            pieces = response.aiter_bytes(1024)
+            await anext(pieces)
+            private_s3.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                [piece async for piece in pieces]
+
+
 @pytest.mark.parametrize(("size", "sign"), [(1, ""), (0, "0" * 32), (len(PACKAGE), "0" * 32)])
 async def test_a_package_with_another_size_or_digest_is_refused(fleet: Fleet, size: int, sign: str) -> None:
     with pytest.raises(RemoteFault) as refusal:
@@ -90,25 +167,13 @@ async def test_a_package_with_another_size_or_digest_is_refused(fleet: Fleet, si
     assert refusal.value.remote_reason == "package_mismatch"
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(fleet: Fleet, ota_settings: dict[str, object]) -> None:
+@in_both_stores
+async def test_an_upload_that_breaks_off_leaves_nothing(fleet: Fleet) -> None:
     place = await fleet.stub.CreateUpload(pb.CreateUploadRequest())
-    host, _, port = place.host.removeprefix("http://").partition(":")
-    _, writer = await asyncio.open_connection(host, int(port))
-    fields = {
-        "key": place.key,
-        "OSSAccessKeyId": place.access_key_id,
-        "policy": place.policy,
-        "Signature": place.signature,
-    }
-    body = "".join(f'--B\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items())
-    body += '--B\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + "x" * 400_000
-    head = (
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 900000\r\n\r\n"
-    )
-    writer.write((head + body).encode())
-    await writer.drain()
+    slow = SlowForm(place, b"x" * 1_000_000)
+    await slow.begin()
     await asyncio.sleep(0.3)
-    writer.close()
+    slow.break_off()
     with pytest.raises(RemoteFault):
         await fleet.firmware(url=place.firmware_url)
     answer = await post_form(place, PACKAGE)

@@ -88,7 +88,7 @@ def settings(
             listen_port=options.ota_port,
             tls_cert_file=str(certificates.chain),
             tls_key_file=str(certificates.key),
-            packages_dir=str(places.data / "packages"),
+            packages_url=str(places.data / "packages"),
         ),
         "api-gateway": load(
             thinghub.api_gateway.settings.Settings,

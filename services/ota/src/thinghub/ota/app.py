@@ -4,9 +4,9 @@
     Records <── device.ota, device.lifecycle ── ReportService ── PostgreSQL; answers by the gateways' Deliver
     RolloutLoop ── tasks from jobs, upgrade messages by Deliver
     AnnouncingLoop ── outbox ── ota.data
-    package port (HTTP and HTTPS) ── Store ── a directory
+    package port (HTTP and HTTPS) ── Store ── a directory, or a bucket of an S3 store
 
-Ready while PostgreSQL is there and the directory can be used, once the bus topics were seen. Without a gateway or the
+Ready while PostgreSQL is there and packages can be kept, once the bus topics were seen. Without a gateway or the
 registry, tasks wait; without the bus, what devices say waits there.
 """
 
@@ -26,6 +26,7 @@ from thinghub.common.http.tls import server_context
 from thinghub.common.postgres import Postgres
 from thinghub.common.rpc import channel, serve_rpc
 from thinghub.common.runtime import Component, Runtime
+from thinghub.common.settings import SettingsError
 from thinghub.device_protocol.bus_topics import OTA_DATA
 from thinghub.ota.adapters.bus_announcer import BusAnnouncer
 from thinghub.ota.adapters.file_packages import FilePackages
@@ -35,9 +36,12 @@ from thinghub.ota.adapters.postgres_reports import PostgresOutbox, PostgresRepor
 from thinghub.ota.adapters.postgres_rollout import PostgresRollout
 from thinghub.ota.adapters.postgres_store import PostgresFirmwares, PostgresJobs, PostgresUploads
 from thinghub.ota.adapters.registry_client import RpcRegistry
+from thinghub.ota.adapters.s3_packages import Access, S3Packages
+from thinghub.ota.domain.places import Directory, place_of
 from thinghub.ota.entrypoints.packages import application
 from thinghub.ota.entrypoints.records import GROUP, TOPICS, Records
 from thinghub.ota.entrypoints.rpc import OtaRpc
+from thinghub.ota.ports.packages import Packages
 from thinghub.ota.service.firmware import FirmwareService, Store
 from thinghub.ota.service.jobs import JobService
 from thinghub.ota.service.packages import Offers
@@ -64,7 +68,7 @@ async def serve(settings: Settings, runtime: Runtime, bound: Callable[[str], Non
         devices = GatewayDevices(await stack.enter_async_context(channel(settings.gateway_target, runtime)))
         counts, packages, uploads = (
             CountedOta(runtime.metrics),
-            FilePackages(_directory(settings)),
+            packages_at(settings),
             PostgresUploads(postgres),
         )
         store = Store(
@@ -125,7 +129,7 @@ class Parts:
     def __init__(self, runtime: Runtime) -> None:
         self.ports: Component = runtime.health.component(runtime.service, "ports")
         self.postgres: Component = runtime.health.component(runtime.service, "postgres")
-        self.packages: Component = runtime.health.component(runtime.service, "packages directory")
+        self.packages: Component = runtime.health.component(runtime.service, "packages")
         self.topics: Component = runtime.health.component(runtime.service, "bus topics")
         self.bus: Component = runtime.health.component(runtime.service, "bus", required=False)
 
@@ -153,18 +157,30 @@ async def _watch_bus(bus: Bus, parts: Parts) -> Never:
         await asyncio.sleep(CHECK_S)
 
 
-async def _watch_packages(packages: FilePackages, component: Component) -> Never:
+async def _watch_packages(packages: Packages, component: Component) -> Never:
     while True:
         try:
-            await asyncio.to_thread(packages.prepare)
+            await packages.prepare()
             component.ok()
         except Fault as error:
             component.fail(error.message)
-        await asyncio.sleep(CHECK_S)
+        await asyncio.sleep(packages.check_s if component.is_ok else CHECK_S)
 
 
-def _directory(settings: Settings) -> Path:
-    return Path(settings.packages_dir).expanduser().absolute()
+def packages_at(settings: Settings) -> Packages:
+    """The store of packages that the settings name; nothing is asked of it yet. Raises SettingsError."""
+    try:
+        place = place_of(settings.packages_url)
+    except ValueError as error:
+        raise SettingsError(f"THINGHUB_OTA_PACKAGES_URL: {error}") from None
+    if isinstance(place, Directory):
+        return FilePackages(place.path)
+    try:
+        ca = Path(settings.s3_ca_file).read_bytes() if settings.s3_ca_file else b""
+    except OSError as error:
+        raise SettingsError(f"s3_ca_file cannot be used: {error}") from None
+    secret = settings.s3_secret_access_key.get_secret_value()
+    return S3Packages(place, Access(settings.s3_access_key_id, secret, ca, settings.s3_timeout_seconds))
 
 
 def _named(host: str) -> str:

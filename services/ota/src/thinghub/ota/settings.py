@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from thinghub.common.settings import ServiceSettings
 
@@ -20,8 +20,15 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_OTA_"):
     public_url: str = Field(
         "", description="how devices and clients reach the package port, http:// or https://; empty: http and the port"
     )
-    packages_dir: str = Field("ota-packages", description="where packages are kept; replicas share it")
-    max_package_bytes: int = Field(1 << 30, ge=1, description="largest package")
+    packages_url: str = Field(
+        "ota-packages",
+        description="a directory that replicas share, or s3://bucket/prefix?endpoint=https://host&region=r",
+    )
+    s3_access_key_id: str = Field("", description="empty: as AWS clients find it (AWS_* variables, web identity, role)")
+    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_ca_file: str = Field("", description="PEM certificates that are trusted besides those of the system")
+    s3_timeout_seconds: float = Field(20.0, ge=1, le=300, description="of one request; the largest carries 5 MiB")
+    max_package_bytes: int = Field(1 << 30, ge=1, le=48 << 30, description="largest package")
     upload_seconds: int = Field(3600, ge=1, le=86_400, description="how long an upload's policy holds")
     download_seconds: int = Field(86_400, ge=1, le=604_800, description="how long a download URL holds")
     max_connections: int = Field(2000, ge=1, le=100_000, description="connections of the package port")
@@ -36,4 +43,10 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_OTA_"):
             raise ValueError("give both tls_cert_file and tls_key_file, or neither")
         if self.public_url and not self.public_url.startswith(("http://", "https://")):
             raise ValueError("public_url begins with http:// or https://")
+        return self
+
+    @model_validator(mode="after")
+    def _key_is_whole(self) -> Self:
+        if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key.get_secret_value()):
+            raise ValueError("give both s3_access_key_id and s3_secret_access_key, or neither")
         return self

@@ -1,37 +1,41 @@
 """The package port: form posts in, signed downloads out. It answers as the contract's object store does.
 
     POST /            multipart form of GenerateOTAUploadURL: key, policy, OSSAccessKeyId, Signature, file (last)
-    GET, HEAD /{key}  a signed URL; Range and If-Range
+    GET, HEAD /{key}  a signed URL; Range (one) and If-Range
 
-Whatever is not signed by us is 403, so that nobody learns what is there.
+Bytes go from the store to the device piece by piece. A device that takes nothing for STALL_S, or sends nothing of its
+upload for so long, is cut off; so is a download whose package the store no longer gives. Whatever is not signed by us
+is 403, so that nobody learns what is there.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol
+from email.utils import formatdate
 from xml.sax.saxutils import escape
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Send
 
 from thinghub.common.errors import Unavailable
 from thinghub.ota.domain.multipart import FormReader, MalformedForm, boundary_of
+from thinghub.ota.domain.ranges import wanted
 from thinghub.ota.errors import DownloadRefused, UploadRefused
+from thinghub.ota.ports.packages import Kept, Packages
 from thinghub.ota.service.firmware import Store
 
 CHUNK = 256 * 1024
 DEFAULT_STATUS = 204
+STALL_S = 300.0
+MEDIA_TYPE = "application/octet-stream"
+log = logging.getLogger("thinghub.ota.packages")
 
 
-class Places(Protocol):
-    def path(self, key: str) -> Path:
-        """Where a package lies."""
-
-
-def application(store: Store, places: Places) -> Starlette:
-    port = PackagePort(store, places)
+def application(store: Store, packages: Packages) -> Starlette:
+    port = PackagePort(store, packages)
     return Starlette(
         routes=[
             Route("/", port.upload, methods=["POST"]),
@@ -41,9 +45,9 @@ def application(store: Store, places: Places) -> Starlette:
 
 
 class PackagePort:
-    def __init__(self, store: Store, places: Places) -> None:
+    def __init__(self, store: Store, packages: Packages) -> None:
         self._store = store
-        self._places = places
+        self._packages = packages
 
     async def upload(self, request: Request) -> Response:
         try:
@@ -54,12 +58,12 @@ class PackagePort:
             return _error(400, "MalformedPOSTRequest", f"The body of your POST request is not well-formed: {error}.")
         except Unavailable as fault:
             return _error(503, "ServiceUnavailable", fault.message)
-        except ClientDisconnect:
+        except (ClientDisconnect, TimeoutError):
             return _error(400, "RequestTimeout", "The connection ended before the form did.")
 
     async def _upload(self, request: Request) -> Response:
         form = FormReader(boundary_of(request.headers.get("content-type", "")))
-        body = request.stream()
+        body = _paced(request.stream())
         first = await _until_file(form, body)
         grant = await self._store.grant(form.fields)
         await self._store.receive(grant, _file(form, first, body))
@@ -71,14 +75,65 @@ class PackagePort:
         query = request.scope["query_string"].decode("latin-1")
         try:
             key = await self._store.check_download(path, query)
+            kept = await self._packages.find(key)
+            if kept is None:
+                return _error(404, "NoSuchKey", "The package is no longer kept.")
+            return await _download(request, kept)
         except DownloadRefused as refused:
             return _error(403, "AccessDenied", f"{refused.message[:1].upper()}{refused.message[1:]}.")
         except Unavailable as fault:
             return _error(503, "ServiceUnavailable", fault.message)
-        file = self._places.path(key)
-        if not file.is_file():
-            return _error(404, "NoSuchKey", "The package is no longer kept.")
-        return FileResponse(file, media_type="application/octet-stream")
+
+
+async def _download(request: Request, kept: Kept) -> Response:
+    """Raises Unavailable as long as nothing was answered: the first piece is read before."""
+    headers = {"accept-ranges": "bytes", "etag": kept.etag, "last-modified": formatdate(kept.modified_s, usegmt=True)}
+    if_range = request.headers.get("if-range")
+    same = if_range is None or if_range in (headers["etag"], headers["last-modified"])
+    span = wanted(request.headers.get("range", "") if same else "", kept.size)
+    if span is None:
+        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{kept.size}"})
+    headers["content-length"] = str(span.end - span.first)
+    if span.part:
+        headers["content-range"] = f"bytes {span.first}-{span.end - 1}/{kept.size}"
+    status = 206 if span.part else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=MEDIA_TYPE)
+    pieces = kept.read(span.first, span.end)
+    first = await anext(pieces, b"")
+    return Download(_after(first, pieces), status, headers, MEDIA_TYPE)
+
+
+async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+class Download(StreamingResponse):
+    """Ends the connection when the store or the device stalls: its length was promised already."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def paced(message: Message) -> None:
+            async with asyncio.timeout(STALL_S):
+                await send(message)
+
+        try:
+            await super().stream_response(paced)
+        except Unavailable as fault:
+            log.warning("a download breaks off: %s", fault.message)
+        except TimeoutError:
+            log.warning("a download breaks off: the device took nothing for %d s", STALL_S)
+
+
+async def _paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Raises TimeoutError when nothing comes for too long."""
+    while True:
+        async with asyncio.timeout(STALL_S):
+            chunk = await anext(body, None)
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def _until_file(form: FormReader, body: AsyncIterator[bytes]) -> bytes:

@@ -1,11 +1,11 @@
-"""The other parts of the platform, and the store of packages."""
+"""The other parts of the platform."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from thinghub.ota.domain.models import DeviceId, Package, Target
+from thinghub.ota.domain.models import DeviceId, Target
 from thinghub.ota.ports.store import Announcement
 
 
@@ -50,14 +50,6 @@ class Devices(Protocol):
 class Announcer(Protocol):
     async def announce(self, announcements: Sequence[Announcement]) -> None:
         """Returns when the bus has them. Raises Unavailable."""
-
-
-class Packages(Protocol):
-    """Files by key. Raises StoreUnavailable when the place cannot be used."""
-
-    async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Package:
-        """Whole or not at all: what was there is replaced when the last chunk is on disk. What `chunks` raises passes
-        through, and nothing is kept."""
 
 
 class Counts(Protocol):

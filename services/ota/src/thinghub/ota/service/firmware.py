@@ -14,7 +14,8 @@ from thinghub.ota.errors import (
     PackageTaken,
     UploadRefused,
 )
-from thinghub.ota.ports.others import Packages, Registry
+from thinghub.ota.ports.others import Registry
+from thinghub.ota.ports.packages import Packages
 from thinghub.ota.ports.store import Firmwares, Uploads
 
 MAX_NAME, MAX_TEXT, MAX_VERSION, MAX_MODULE, MAX_UDI = 40, 100, 64, 64, 4096
@@ -74,10 +75,18 @@ class Store:
 
     async def receive(self, grant: signing.Grant, chunks: AsyncIterator[bytes]) -> Package:
         """Raises UploadRefused for a package that is empty or larger than the policy allows."""
-        package = await self._packages.put(grant.key, _bounded(chunks, grant.max_bytes))
+        package = await self._packages.put(grant.key, self._checked(grant, chunks))
         if not await self._uploads.stored(package, self._clock_ms()):
             raise UploadRefused(409, "FileAlreadyExists", "A firmware was made of this package.")
         return package
+
+    async def _checked(self, grant: signing.Grant, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Looks once more before the end whether the place is still free: the upload may have taken an hour."""
+        async for chunk in _bounded(chunks, grant.max_bytes):
+            yield chunk
+        upload = await self._uploads.find(grant.key)
+        if upload is None or upload.taken:
+            raise UploadRefused(409, "FileAlreadyExists", "A firmware was made of this package.")
 
     async def download_url(self, base: str, key: str) -> str:
         """A fresh URL."""
