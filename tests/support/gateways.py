@@ -75,8 +75,8 @@ class RunningGateway(Running):
     target: str
     rpc: "GatewayServiceAsyncStub"
 
-    async def connect(self, identity: Identity, *, ext: int = 0) -> Device:
-        return await Device(identity, ext=ext).connect(*self.mqtt)
+    async def connect(self, identity: Identity, *, ext: int = 0, clean: bool = True) -> Device:
+        return await Device(identity, ext=ext, clean=clean).connect(*self.mqtt)
 
 
 class Hub:

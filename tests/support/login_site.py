@@ -10,9 +10,11 @@ from thinghub.common.redis import Redis
 from thinghub.common.runtime import Runtime
 from thinghub.connection_gateway.adapters.peers import GrpcPeers
 from thinghub.connection_gateway.adapters.redis_attempts import RedisAttempts
-from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
+from thinghub.connection_gateway.adapters.redis_claims import KEEP_MS, RedisClaims
+from thinghub.connection_gateway.adapters.redis_queues import Bounds, RedisQueues
 from thinghub.connection_gateway.domain.claims import Claimed, Wanted
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.outbox import Window
 from thinghub.connection_gateway.domain.rates import Rates
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.domain.verdicts import Verdict
@@ -24,6 +26,7 @@ from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.logins import Login, LoginLimits, Logins
 from thinghub.connection_gateway.service.notices import Notices
+from thinghub.connection_gateway.service.outboxes import Outboxes
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.refusals import Refusals
@@ -59,6 +62,12 @@ class Plane:
 
     def close(self, sessions: Sequence[tuple[int, str]]) -> None:
         self.closed.extend(sessions)
+
+    def confirm_subscriptions(self, tokens: Sequence[int]) -> None:
+        raise AssertionError(tokens)
+
+    def fail_subscriptions(self, tokens: Sequence[int]) -> None:
+        raise AssertionError(tokens)
 
     def policy_version(self, product_key: str) -> int:
         return 0 if product_key == "nothing" else 1
@@ -126,7 +135,11 @@ class Site:
         policies = Policies(self.others, self.plane)
         limits = LoginLimits(Rates(limit), Rates(3), True, most, room)
         attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 0.0, lambda: 1, _counted)
-        admission = Admission(self.claims, self.table, self.kicks, self.closing, self.others, attempts, lambda: 1)
+        queues = RedisQueues(redis, name, Bounds(), KEEP_MS)
+        outboxes = Outboxes(self.plane, queues, self.closing, self.table, Window(), 1000, 1 << 20, 30, _counted)
+        admission = Admission(
+            self.claims, self.table, self.kicks, self.closing, self.others, attempts, outboxes, lambda: 1
+        )
         self.logins = Logins(
             self.plane,
             self.others,

@@ -32,15 +32,17 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_SENT: _Outcome.ValueType  # 2
     """Written to the device's connection (QoS 0)."""
     OUTCOME_QUEUED: _Outcome.ValueType  # 3
-    """Stored for a persistent session that is away."""
+    """Stored for a persistent session that is away, or has not acknowledged it yet."""
     OUTCOME_NO_SUBSCRIBER: _Outcome.ValueType  # 4
-    """Online, but no filter of the session matches."""
+    """Online or kept, but no filter of the session matches."""
     OUTCOME_OFFLINE: _Outcome.ValueType  # 5
     OUTCOME_TIMEOUT: _Outcome.ValueType  # 6
     """Handed to the connection, no acknowledgement in time."""
     OUTCOME_EXPIRED: _Outcome.ValueType  # 7
     OUTCOME_FAILED: _Outcome.ValueType  # 8
     """The gateway could not store or forward it."""
+    OUTCOME_DISPLACED: _Outcome.ValueType  # 9
+    """Stored like a queued one; older messages of a full queue gave way to it."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
 
@@ -50,15 +52,17 @@ OUTCOME_DELIVERED: Outcome.ValueType  # 1
 OUTCOME_SENT: Outcome.ValueType  # 2
 """Written to the device's connection (QoS 0)."""
 OUTCOME_QUEUED: Outcome.ValueType  # 3
-"""Stored for a persistent session that is away."""
+"""Stored for a persistent session that is away, or has not acknowledged it yet."""
 OUTCOME_NO_SUBSCRIBER: Outcome.ValueType  # 4
-"""Online, but no filter of the session matches."""
+"""Online or kept, but no filter of the session matches."""
 OUTCOME_OFFLINE: Outcome.ValueType  # 5
 OUTCOME_TIMEOUT: Outcome.ValueType  # 6
 """Handed to the connection, no acknowledgement in time."""
 OUTCOME_EXPIRED: Outcome.ValueType  # 7
 OUTCOME_FAILED: Outcome.ValueType  # 8
 """The gateway could not store or forward it."""
+OUTCOME_DISPLACED: Outcome.ValueType  # 9
+"""Stored like a queued one; older messages of a full queue gave way to it."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
@@ -73,6 +77,7 @@ class Downlink(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     HANDLE_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
     payload: _builtins.bytes
     qos: _builtins.int
@@ -82,6 +87,8 @@ class Downlink(_message.Message):
     handle: _builtins.int
     ttl_ms: _builtins.int
     """Milliseconds this message stays worth delivering; 0 for the default."""
+    sequence: _builtins.int
+    """Between gateways: its place in the queue of a persistent session, where it is stored; topic and payload are absent."""
     @_builtins.property
     def device(self) -> _device_pb2.DeviceId: ...
     def __init__(
@@ -95,10 +102,11 @@ class Downlink(_message.Message):
         origin: _builtins.str = ...,
         handle: _builtins.int = ...,
         ttl_ms: _builtins.int = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "handle", b"handle", "message_id", b"message_id", "origin", b"origin", "payload", b"payload", "qos", b"qos", "topic", b"topic", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "handle", b"handle", "message_id", b"message_id", "origin", b"origin", "payload", b"payload", "qos", b"qos", "sequence", b"sequence", "topic", b"topic", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@
                                   ├─ SubDevices, Logins ── the same for sub-devices; Notices ──> gateway devices
                                   ├─ Closing ─── releases claims, status events (bus)
                                   ├─ Records ─── bus, whose answer goes back to the core
+                                  ├─ Subscriptions, Outboxes <── Keeping: persistent sessions (Redis) <─ Delivery
                                   ├─ Pushes <─── Delivery  <─┐
                                   └─ Requests <──────────────┴── GatewayRpc (other services, other gateways)
     Presence (lease) ── Vigil ─┬─ Expiry: sessions of gateways that died
@@ -38,10 +39,12 @@ from thinghub.connection_gateway.adapters.presence import Presence
 from thinghub.connection_gateway.adapters.redis_attempts import RedisAttempts, traced_messages
 from thinghub.connection_gateway.adapters.redis_claims import RedisClaims
 from thinghub.connection_gateway.adapters.redis_estates import RedisEstates
+from thinghub.connection_gateway.adapters.redis_queues import Bounds, RedisQueues
 from thinghub.connection_gateway.adapters.redis_roster import RedisRoster
 from thinghub.connection_gateway.adapters.registry_client import GrpcPolicySource, GrpcTopology
 from thinghub.connection_gateway.adapters.status_events import BusStatusEvents
 from thinghub.connection_gateway.adapters.watches import leased_worker, watch_worker
+from thinghub.connection_gateway.domain.outbox import Window
 from thinghub.connection_gateway.domain.rates import Rates
 from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.domain.vigil import Vigil
@@ -57,11 +60,13 @@ from thinghub.connection_gateway.service.delivery import Delivery
 from thinghub.connection_gateway.service.expiry import Expiry
 from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.inspection import Inspection
+from thinghub.connection_gateway.service.keeping import Keeping
 from thinghub.connection_gateway.service.kicks import Kicks
 from thinghub.connection_gateway.service.logins import LoginLimits, Logins
 from thinghub.connection_gateway.service.lookup import Lookup
 from thinghub.connection_gateway.service.notices import Notices
 from thinghub.connection_gateway.service.ntp import Ntp
+from thinghub.connection_gateway.service.outboxes import Outboxes
 from thinghub.connection_gateway.service.policies import Policies
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.reassertion import Reassertion
@@ -69,6 +74,7 @@ from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.refusals import Refusals
 from thinghub.connection_gateway.service.requests import Requests
 from thinghub.connection_gateway.service.sub_devices import SubDevices
+from thinghub.connection_gateway.service.subscriptions import Subscriptions
 from thinghub.connection_gateway.service.topology_checks import TopologyChecks
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.connection_gateway.settings import Settings
@@ -79,6 +85,8 @@ from thinghub_gateway_core import Core
 from thinghubpb.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 
 RETRY_SECONDS = 1.0
+# Between two looks at what connected persistent sessions keep.
+RENEW_SECONDS = 30.0
 # A worker id outlives a long outage of Redis: the core keeps making ids with it meanwhile.
 WORKER_LEASE_SECONDS = 300.0
 
@@ -142,6 +150,7 @@ def build_core(settings: Settings, incarnation: str, worker: int, streams: Seque
             "origin": incarnation,
             "worker_id": worker,
             "max_connections": settings.max_connections,
+            "delivery_timeout_ms": settings.acknowledge_seconds * 1000,
             "max_sub_sessions": settings.max_sessions,
             "record_linger_ms": settings.record_linger_ms,
             "record_timeout_ms": settings.record_timeout_ms,
@@ -188,13 +197,29 @@ class Gateway:
         self.registry_channel = channel(settings.registry_target, runtime)
         self.authenticator = GrpcAuthenticator(self.auth_channel)
         self.source = GrpcPolicySource(self.registry_channel)
-        self.claims = RedisClaims(redis, incarnation)
+        self.claims = RedisClaims(redis, incarnation, keep_ms=settings.session_keep_seconds * 1000)
         self.peers = GrpcPeers(runtime)
         self.connections = CoreConnections(core)
         self.events = BusStatusEvents(bus, incarnation, lifecycle_partitions)
         self.table = SessionTable()
         self.policies = Policies(self.source, self.connections)
         self.closing = Closing(self.connections, self.claims, self.table, self.events, now_ms)
+        bounds = Bounds(settings.queue_messages, settings.queue_bytes, settings.queue_seconds * 1000)
+        keep_ms = settings.session_keep_seconds * 1000
+        self.queues = RedisQueues(redis, incarnation, bounds, keep_ms, settings.redis_replicas)
+        self.subscriptions = Subscriptions(self.connections, self.queues, count)
+        self.outboxes = Outboxes(
+            self.connections,
+            self.queues,
+            self.closing,
+            self.table,
+            Window(settings.queue_window),
+            settings.max_inflight_queued,
+            settings.max_inflight_queued_bytes,
+            min(RENEW_SECONDS, settings.session_keep_seconds / 4),
+            count,
+        )
+        self.keeping = Keeping(incarnation, self.queues, self.outboxes, self.peers, self.table, count)
         self.estates = RedisEstates(redis, incarnation)
         self.vigil = Vigil(settings.lease_seconds, time.monotonic())
         self.expiry = Expiry(
@@ -219,7 +244,7 @@ class Gateway:
         self.pushes = Pushes(self.connections, settings.max_inflight_downlinks)
         self.records = Records(bus, [topic.name for topic in STREAMS], core, runtime.tracing, count)
         self.lookup = Lookup(incarnation, self.claims, self.table)
-        self.delivery = Delivery(incarnation, self.claims, self.peers, self.table, self.pushes, now_ms)
+        self.delivery = Delivery(incarnation, self.claims, self.peers, self.table, self.pushes, self.keeping, now_ms)
         self.requests = Requests(
             incarnation,
             self.worker,
@@ -239,7 +264,9 @@ class Gateway:
         self.refusals = Refusals()
         per_device = Rates(settings.connects_per_minute)
         limits = ConnectLimits(per_device, Rates(settings.failures_per_minute), settings.connects_enforce)
-        admission = Admission(self.claims, self.table, self.kicks, self.closing, self.events, self.attempts, now_ms)
+        admission = Admission(
+            self.claims, self.table, self.kicks, self.closing, self.events, self.attempts, self.outboxes, now_ms
+        )
         self.connects = Connects(
             self.connections,
             self.authenticator,
@@ -288,6 +315,9 @@ class Gateway:
             self.connects,
             self.closing,
             self.pushes,
+            self.outboxes,
+            self.subscriptions,
+            self.table,
             self.requests,
             self.ntp,
             self.sub_devices,
@@ -362,6 +392,8 @@ class Gateway:
             self.sub_devices.run(),
             self.refusals.run(),
             self.closing.run(),
+            self.subscriptions.run(),
+            self.outboxes.run(),
             self.events.run(),
             self.records.run(),
             self.requests.run(),
@@ -410,6 +442,8 @@ class Gateway:
             {
                 "records": lambda: self.records.held,
                 "downlinks": lambda: len(self.pushes),
+                "queued downlinks": lambda: len(self.outboxes),
+                "subscriptions": lambda: len(self.subscriptions),
                 "leaving": lambda: self.table.leaving,
                 "attempts": lambda: len(self.attempts),
                 "logins": lambda: len(self.sub_devices),

@@ -9,6 +9,12 @@ class ClaimsUnavailable(Unavailable):
     reason = "claims_unavailable"
 
 
+class QueueUnavailable(Unavailable):
+    """Redis cannot be read or written: what persistent sessions keep is not known now."""
+
+    reason = "queue_unavailable"
+
+
 class PeerUnavailable(Unavailable):
     """Another gateway did not answer in time."""
 

@@ -7,7 +7,10 @@ from typing import Protocol
 from thinghub.connection_gateway.domain.claims import Claim, Claimed, Released, Wanted
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.estates import Expired, Reclaimed
+from thinghub.connection_gateway.domain.kept import Change, Kept
 from thinghub.connection_gateway.domain.live import Live
+from thinghub.connection_gateway.domain.outbox import Place, Taken
+from thinghub.connection_gateway.domain.outbox import Wanted as QueueWanted
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer
 from thinghub.connection_gateway.domain.sessions import Session
@@ -92,6 +95,42 @@ class Claims(Protocol):
         """RPC address of the gateway that holds this worker id; "" when nobody does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """`place` None: it may not be stored. The owner is who held the device's claim at that moment; "" for nobody."""
+
+    place: Place | None
+    gateway: str = ""
+    address: str = ""
+    epoch: int = 0
+
+
+class Queues(Protocol):
+    """What persistent sessions keep. Every method but `put` and `change` raises QueueUnavailable."""
+
+    async def kept(self, devices: Sequence[Device]) -> list[Kept | None]:
+        """One a device, in order; None without a persistent session."""
+
+    async def put(self, messages: Sequence[Downlink]) -> list[Put | None]:
+        """Stores them behind what is there and says who owns the session, in one step; None: it keeps nothing."""
+
+    async def take(self, wanted: Sequence[QueueWanted]) -> list[Taken | None]:
+        """Messages for own sessions, noted as sent; None: another claim holds the device, or none."""
+
+    async def drop(self, sequences: Sequence[tuple[Device, Sequence[int]]]) -> None:
+        """Deletes messages; unknown ones are as good as deleted."""
+
+    async def change(self, changes: Sequence[Change]) -> list[bool]:
+        """Whether each change of an own session's subscriptions is stored; those of one device in order."""
+
+    async def renew(self, sessions: Sequence[tuple[Device, int]]) -> list[int]:
+        """Has what own sessions (device, epoch) keep live its whole time from now; each one's newest sequence, 0 for
+        an empty queue, -1 where nothing is kept any more."""
+
+    async def forget(self, devices: Sequence[Device]) -> None:
+        """Ends their persistent sessions."""
+
+
 class Estates(Protocol):
     """Gateways that died, and what they left. Every method raises ClaimsUnavailable, and may be repeated."""
 
@@ -172,6 +211,7 @@ class Pushed:
     payload: bytes
     qos: int
     must_subscribe: bool
+    dup: bool = False
 
 
 class Connections(Protocol):
@@ -190,6 +230,12 @@ class Connections(Protocol):
         """(handle, reason)."""
 
     def deliver(self, messages: Sequence[Pushed]) -> None: ...
+
+    def confirm_subscriptions(self, tokens: Sequence[int]) -> None:
+        """These changes of subscriptions are stored; their devices hear it."""
+
+    def fail_subscriptions(self, tokens: Sequence[int]) -> None:
+        """They are not: their connections are closed."""
 
     def policy_version(self, product_key: str) -> int:
         """Version held; 0 when none."""

@@ -48,6 +48,18 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     broadcast_per_second: int = Field(10000, ge=1, description="devices a broadcast is sent to in a second")
     broadcast_all_seconds: int = Field(60, ge=0, description="between two broadcasts to all of a product; 0: no limit")
     broadcast_topic_seconds: int = Field(1, ge=0, description="between two broadcasts to a topic; 0: no limit")
+    session_keep_seconds: int = Field(
+        604_800, ge=1, le=31_536_000, description="a persistent session and its queue after its last connection"
+    )
+    queue_messages: int = Field(1000, ge=1, le=100_000, description="queued for one device; then the oldest gives way")
+    queue_bytes: int = Field(8 << 20, ge=262_144, description="of payload queued for one device")
+    queue_seconds: int = Field(604_800, ge=1, le=604_800, description="longest a message is queued; contract: 7 days")
+    queue_window: int = Field(50, ge=1, le=100, description="queued messages under way to one device")
+    max_inflight_queued: int = Field(100_000, ge=1, description="queued messages under way to all devices")
+    max_inflight_queued_bytes: int = Field(256 << 20, ge=1 << 20, description="their payloads in memory")
+    acknowledge_seconds: int = Field(
+        60, ge=1, description="for a PUBACK of a device; a persistent session's connection is closed after it"
+    )
     record_linger_ms: int = Field(5, ge=0, le=1000)
     record_timeout_ms: int = Field(30000, ge=1000)
     keep_alive_min_s: int = Field(30, ge=0, description="contract: 30")

@@ -340,6 +340,7 @@ class Policy:
     instance_id: str = ""
     topic_classes: tuple[TopicClass, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    not_stored: bool = False
 
 
 class Outcome(IntEnum):
@@ -352,6 +353,7 @@ class Outcome(IntEnum):
     TIMEOUT = 6
     EXPIRED = 7
     FAILED = 8
+    DISPLACED = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,17 @@ class CoreConnections:
             return []
         return self._core.accept(
             [
-                Accept(one.connection, one.device.product_key, one.device.device_name, one.epoch, one.ext)
+                Accept(
+                    one.connection,
+                    one.device.product_key,
+                    one.device.device_name,
+                    one.epoch,
+                    one.ext,
+                    one.clean,
+                    one.kept.present if one.kept else False,
+                    one.kept.subscriptions if one.kept else (),
+                    one.kept.stopped if one.kept else (),
+                )
                 for one in sessions
             ]
         )
@@ -68,10 +78,18 @@ class CoreConnections:
         if messages:
             self._core.deliver(
                 [
-                    Downlink(one.token, one.handle, one.topic, one.payload, one.qos, one.must_subscribe)
+                    Downlink(one.token, one.handle, one.topic, one.payload, one.qos, one.must_subscribe, one.dup)
                     for one in messages
                 ]
             )
+
+    def confirm_subscriptions(self, tokens: Sequence[int]) -> None:
+        if tokens:
+            self._core.confirm_subscriptions(list(tokens))
+
+    def fail_subscriptions(self, tokens: Sequence[int]) -> None:
+        if tokens:
+            self._core.fail_subscriptions(list(tokens))
 
     def inspect(self, handles: Sequence[int]) -> None:
         if handles:

@@ -136,6 +136,7 @@ def _downlink(message: Downlink) -> gateway_pb2.Downlink:
         origin=message.origin,
         handle=message.handle,
         ttl_ms=message.ttl_ms,
+        sequence=message.sequence,
     )
 
 

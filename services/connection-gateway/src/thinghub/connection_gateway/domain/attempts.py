@@ -144,6 +144,10 @@ CLOSED: dict[str, Words] = {
     "slow_reader": Words("the device did not take its messages", "It reads too slowly: send it less, or mend it."),
     "record_failed": Words("its messages could not be stored, so it was made to send them again", _WAITS),
     "store": Words("its subscriptions could not be stored, so it was made to come again", _WAITS),
+    "unacknowledged": Words(
+        "the device did not acknowledge a message for a long time, so it was made to come again for it",
+        "It must answer each PUBLISH of QoS 1 with a PUBACK; look at its MQTT client.",
+    ),
     "stop": Words("the gateway was stopped", "The device reconnects to another gateway by itself."),
     "shutdown": Words("the gateway was stopped", "The device reconnects to another gateway by itself."),
     "internal": Words("a defect of the platform", "The gateway's log has the error."),

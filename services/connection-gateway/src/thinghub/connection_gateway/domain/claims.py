@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,13 @@ class Previous:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """`barred`: a tombstone refuses the device; then there is no claim."""
+    """`barred`: a tombstone refuses the device; then there is no claim. `kept` is what a persistent session had before;
+    None for a clean one, which wiped it."""
 
     barred: bool
     epoch: int = 0
     previous: Previous | None = None
+    kept: Kept | None = None
 
 
 class Released(Enum):

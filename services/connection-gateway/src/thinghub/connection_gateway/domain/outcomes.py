@@ -12,6 +12,8 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     SENT = "sent"
     QUEUED = "queued"
+    # Queued as well; older messages of a full queue gave way to it.
+    DISPLACED = "displaced"
     NO_SUBSCRIBER = "no_subscriber"
     OFFLINE = "offline"
     TIMEOUT = "timeout"
@@ -21,7 +23,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Downlink:
-    """One message to a device. `origin` and `handle` name the connection that a reply answers; `ttl_ms` 0 is no end."""
+    """One message to a device. `origin` and `handle` name the connection that a reply answers; `ttl_ms` 0 is no end.
+    `sequence` is its place in the queue of a persistent session, when it is stored there already."""
 
     device: Device
     topic: str
@@ -31,3 +34,4 @@ class Downlink:
     origin: str = ""
     handle: int = 0
     ttl_ms: int = 0
+    sequence: int = 0

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.kept import Kept
 
 REMEMBERED_KICKS = 10_000
 
@@ -22,7 +23,7 @@ REMEMBERED_KICKS = 10_000
 @dataclass(frozen=True, slots=True)
 class Session:
     """`handle` is the core's name of the session, `connection` that of its socket; `since_ms` is epoch milliseconds.
-    `parent` is there for a sub-device."""
+    `parent` is there for a sub-device, `kept` for a persistent session until it is connected."""
 
     device: Device
     epoch: int
@@ -34,9 +35,11 @@ class Session:
     clean: bool = True
     handle: int = 0
     parent: "Session | None" = None
+    kept: Kept | None = None
 
     def under(self, handle: int) -> "Session":
-        return replace(self, handle=handle)
+        """Connected; what it kept is the connection plane's now."""
+        return replace(self, handle=handle, kept=None)
 
     @property
     def client_ip(self) -> str:

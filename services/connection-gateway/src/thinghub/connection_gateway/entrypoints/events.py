@@ -9,20 +9,24 @@ import logging
 from collections.abc import Iterable
 
 from thinghub.connection_gateway.domain.device import Device
+from thinghub.connection_gateway.domain.kept import Change
 from thinghub.connection_gateway.domain.live import Live
+from thinghub.connection_gateway.domain.sessions import SessionTable
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
 from thinghub.connection_gateway.service.inspection import Inspection
 from thinghub.connection_gateway.service.notices import Foreign, Notices
 from thinghub.connection_gateway.service.ntp import Asked, Ntp
+from thinghub.connection_gateway.service.outboxes import Outboxes
 from thinghub.connection_gateway.service.pushes import Pushes
 from thinghub.connection_gateway.service.records import Records
 from thinghub.connection_gateway.service.requests import Requests
 from thinghub.connection_gateway.service.sub_devices import SessionMessage, SubDevices
+from thinghub.connection_gateway.service.subscriptions import Subscriptions
 from thinghub.connection_gateway.service.traced import TracedMessages
 from thinghub.device_protocol.topics import Category
-from thinghub_gateway_core import Closed, Core, Figures, LocalMessage
+from thinghub_gateway_core import Closed, Core, Delivered, Figures, LocalMessage, Subscription
 from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
 
 # The core's report of a publish on a topic of a device without a session on the connection.
@@ -38,6 +42,9 @@ class Pump:
         connects: Connects,
         closing: Closing,
         pushes: Pushes,
+        outboxes: Outboxes,
+        subscriptions: Subscriptions,
+        table: SessionTable,
         requests: Requests,
         ntp: Ntp,
         sub_devices: SubDevices,
@@ -51,6 +58,9 @@ class Pump:
         self._connects = connects
         self._closing = closing
         self._pushes = pushes
+        self._outboxes = outboxes
+        self._subscriptions = subscriptions
+        self._table = table
         self._requests = requests
         self._ntp = ntp
         self._sub_devices = sub_devices
@@ -71,8 +81,8 @@ class Pump:
         batch = self._core.poll()
         self._records.forward(batch.records)
         self._traced.note(batch.records)
-        for delivered in batch.delivered:
-            self._pushes.on_delivered(delivered.token, delivered.outcome)
+        self._delivered(batch.delivered)
+        self._subscribed(batch.subscriptions)
         self._local(batch.local)
         self._closed(batch.closed)
         self._closing.on_flushed(batch.flushed)
@@ -89,10 +99,32 @@ class Pump:
         if taken:
             self._connects.submit(taken)
 
+    def _delivered(self, delivered: Iterable[Delivered]) -> None:
+        for one in delivered:
+            if one.token < 0:
+                self._outboxes.on_delivered(one.token, one.outcome)
+            else:
+                self._pushes.on_delivered(one.token, one.outcome)
+
+    def _subscribed(self, subscriptions: Iterable[Subscription]) -> None:
+        changes, strays = [], []
+        for one in subscriptions:
+            session = self._table.by_handle(one.handle)
+            if session is None:
+                strays.append(one.token)
+                continue
+            filters = (tuple(one.added), tuple(one.removed), tuple(one.stopped), tuple(one.resumed))
+            changes.append((one.token, Change(session.device, session.epoch, *filters)))
+        if changes:
+            self._subscriptions.submit(changes)
+        if strays:
+            self._subscriptions.reject(strays)
+
     def _closed(self, closed: Iterable[Closed]) -> None:
         ended = []
         for one in closed:
             self._requests.on_closed(one.handle)
+            self._outboxes.end(one.handle)
             session = self._closing.on_closed(one.handle)
             if session is not None:
                 ended.append((session, one.reason))

@@ -134,6 +134,7 @@ def _downlink(message: gateway_pb2.Downlink) -> Downlink:
         message.origin,
         message.handle,
         message.ttl_ms,
+        message.sequence,
     )
 
 

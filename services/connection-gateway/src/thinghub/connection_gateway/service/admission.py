@@ -17,6 +17,7 @@ from thinghub.connection_gateway.ports import Claims, StatusEvent, StatusEvents
 from thinghub.connection_gateway.service.attempts import Attempts
 from thinghub.connection_gateway.service.closing import Closing
 from thinghub.connection_gateway.service.kicks import Kicks
+from thinghub.connection_gateway.service.outboxes import Outboxes
 
 ADMITTED = ""
 # The connection went away; nobody hears an answer.
@@ -46,6 +47,7 @@ class Admission:
         closing: Closing,
         events: StatusEvents,
         attempts: Attempts,
+        outboxes: Outboxes,
         clock_ms: Callable[[], int],
     ) -> None:
         self._claims = claims
@@ -54,6 +56,7 @@ class Admission:
         self._closing = closing
         self._events = events
         self._attempts = attempts
+        self._outboxes = outboxes
         self._clock_ms = clock_ms
 
     async def admit(self, wanted: Sequence[Session], begin: Begin) -> list[str]:
@@ -89,7 +92,8 @@ class Admission:
             if claim.barred:
                 answers[index] = "barred"
                 continue
-            candidate = _Candidate(index, replace(session, epoch=claim.epoch), claim.previous is not None)
+            claimed_session = replace(session, epoch=claim.epoch, kept=claim.kept)
+            candidate = _Candidate(index, claimed_session, claim.previous is not None)
             self._table.claim(candidate.session)
             if claim.previous is None or self._kicks.end_own(claim.previous, session.device):
                 at_once.append(candidate)
@@ -120,6 +124,7 @@ class Admission:
                 answers[one.index] = GONE
                 self._closing.abandon(one.session, offline=one.replaces)
         self._attempts.accepted(event.session for event in online)
+        self._outboxes.begin(event.session for event in online)
         await self._events.emit(online)
 
 

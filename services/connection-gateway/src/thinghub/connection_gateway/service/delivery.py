@@ -1,6 +1,7 @@
 """Deliver: messages to devices, wherever they are connected (invariants §4).
 
     reply to a connection of ours ──> that session
+    QoS 1 for a persistent session ─> its queue (keeping)
     else claims are read, one batch ─┬─ ours ───────> the device's session here
                                      ├─ another's ──> forwarded, one batch a gateway
                                      └─ nobody's ───> offline
@@ -10,7 +11,7 @@ While Redis is away, devices connected here are still served; the others fail.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from thinghub.connection_gateway.domain.claims import Claim
@@ -19,6 +20,7 @@ from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.errors import ClaimsUnavailable, PeerUnavailable
 from thinghub.connection_gateway.ports import Claims, Peers
+from thinghub.connection_gateway.service.keeping import Keeping
 from thinghub.connection_gateway.service.pushes import Push, Pushes
 
 MAX_WAIT_MS = 8000
@@ -34,6 +36,7 @@ class Delivery:
         peers: Peers,
         table: SessionTable,
         pushes: Pushes,
+        keeping: Keeping,
         clock_ms: Callable[[], int],
     ) -> None:
         self._gateway = gateway
@@ -41,23 +44,51 @@ class Delivery:
         self._peers = peers
         self._table = table
         self._pushes = pushes
+        self._keeping = keeping
         self._clock_ms = clock_ms
 
     async def deliver(self, messages: Sequence[Downlink], wait_ms: int) -> list[Outcome]:
         """One outcome a message, in order."""
         wait_ms = min(wait_ms, MAX_WAIT_MS)
         arrived = self._clock_ms()
-        replies = [self._answered_session(message) is not None for message in messages]
-        rest = {message.device for message, reply in zip(messages, replies, strict=True) if not reply}
-        found = await self._find(rest)
-        outcomes = await self._deliver(messages, found, wait_ms, arrived)
+        outcomes, found = await self._round(messages, wait_ms, arrived)
         return await self._once_more(messages, outcomes, found, wait_ms, arrived)
 
     async def deliver_here(self, messages: Sequence[Downlink], wait_ms: int) -> list[Outcome]:
-        """The same for own sessions only: what another gateway forwards."""
-        return await self._push(
-            messages, [self._session(message) for message in messages], min(wait_ms, MAX_WAIT_MS), None
+        """The same for own sessions only: what another gateway forwards, or has stored in their queues."""
+        wait_ms = min(wait_ms, MAX_WAIT_MS)
+        stored = [index for index, message in enumerate(messages) if message.sequence]
+        direct = [index for index, message in enumerate(messages) if not message.sequence]
+        sessions = [self._session(messages[index]) for index in direct]
+        results = await asyncio.gather(
+            self._keeping.pushed([messages[index] for index in stored], wait_ms),
+            self._push([messages[index] for index in direct], sessions, wait_ms, None),
         )
+        return _merged(len(messages), zip((stored, direct), results, strict=True))
+
+    async def _round(
+        self, messages: Sequence[Downlink], wait_ms: int, arrived: int
+    ) -> tuple[list[Outcome], Found | None]:
+        """One outcome a message, and the claims that were found; none of a message that went to a queue."""
+        away = {message.device for message in messages if not self._replies_here(message)}
+        asked = {message.device for message in messages if message.qos and not self._replies_here(message)}
+        found, kept = await asyncio.gather(self._find(away), self._keeping.kept(asked))
+        qos1 = [
+            index
+            for index, message in enumerate(messages)
+            if message.device in asked and message.qos and not self._expired(message, arrived)
+        ]
+        candidates = [messages[index] for index in qos1]
+        verdicts, stored = await self._keeping.store(candidates, kept)
+        settled = {index: verdict for index, verdict in zip(qos1, verdicts, strict=True) if verdict is not None}
+        direct = [index for index in range(len(messages)) if index not in settled]
+        told, outcomes = await asyncio.gather(
+            self._keeping.tell(candidates, stored, wait_ms),
+            self._deliver([messages[index] for index in direct], found, wait_ms, arrived),
+        )
+        settled.update(zip(direct, outcomes, strict=True))
+        settled.update((qos1[place], outcome) for place, outcome in told)
+        return [settled[index] for index in range(len(messages))], found
 
     async def _find(self, devices: set[Device]) -> Found | None:
         """The devices' claims; None when Redis is away."""
@@ -114,7 +145,7 @@ class Delivery:
             if (claim := again.get(messages[index].device)) and claim != found.get(messages[index].device)
         ]
         if moved:
-            retried = await self._deliver([messages[index] for index in moved], again, wait_ms, arrived)
+            retried, _ = await self._round([messages[index] for index in moved], wait_ms, arrived)
             for index, outcome in zip(moved, retried, strict=True):
                 outcomes[index] = outcome
         return outcomes
@@ -127,7 +158,7 @@ class Delivery:
         for index, (message, session) in enumerate(zip(messages, sessions, strict=True)):
             if arrived is not None and self._expired(message, arrived):
                 outcomes[index] = Outcome.EXPIRED
-            elif session is not None:
+            elif session is not None and (session.clean or not message.qos):
                 must_subscribe = not message.origin
                 pushes.append(Push(session.handle, message.topic, message.payload, message.qos, must_subscribe))
                 indexes.append(index)
@@ -170,8 +201,19 @@ class Delivery:
         session = self._table.by_handle(message.handle)
         return session if session and session.device == message.device else None
 
+    def _replies_here(self, message: Downlink) -> bool:
+        """It answers a connection of ours, which needs no look at claims; a persistent session's reply is queued."""
+        session = self._answered_session(message)
+        return session is not None and (session.clean or not message.qos)
+
     def _session(self, message: Downlink) -> Session | None:
         return self._answered_session(message) or self._table.of(message.device)
 
     def _expired(self, message: Downlink, arrived: int) -> bool:
         return bool(message.ttl_ms) and self._clock_ms() - arrived >= message.ttl_ms
+
+
+def _merged(many: int, parts: Iterable[tuple[Sequence[int], Sequence[Outcome]]]) -> list[Outcome]:
+    """Outcomes in the order of the messages, from parts with their indexes."""
+    outcomes = {index: outcome for indexes, found in parts for index, outcome in zip(indexes, found, strict=True)}
+    return [outcomes[index] for index in range(many)]

@@ -189,7 +189,7 @@ def _seconds() -> float:
 
 
 def _session(candidate: _Candidate, now: int) -> Session:
-    """Not claimed yet: without an epoch."""
+    """Not claimed yet: without an epoch. Sessions of sub-devices are clean, whatever the log-in asks for."""
     gateway = candidate.login.gateway
     return Session(
         candidate.device,
@@ -199,6 +199,5 @@ def _session(candidate: _Candidate, now: int) -> Session:
         candidate.iot_id,
         gateway.client,
         now,
-        candidate.login.proof.clean,
         parent=gateway,
     )

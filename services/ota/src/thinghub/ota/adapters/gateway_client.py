@@ -16,6 +16,7 @@ _TOLD = {
     pb.OUTCOME_DELIVERED: Told.TOLD,
     pb.OUTCOME_SENT: Told.TOLD,
     pb.OUTCOME_QUEUED: Told.TOLD,
+    pb.OUTCOME_DISPLACED: Told.TOLD,
     pb.OUTCOME_OFFLINE: Told.OFFLINE,
 }
 

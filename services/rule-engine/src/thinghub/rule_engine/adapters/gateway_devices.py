@@ -15,6 +15,7 @@ _OUTCOMES = {
     gateway_pb2.OUTCOME_DELIVERED: Delivered.DELIVERED,
     gateway_pb2.OUTCOME_SENT: Delivered.SENT,
     gateway_pb2.OUTCOME_QUEUED: Delivered.QUEUED,
+    gateway_pb2.OUTCOME_DISPLACED: Delivered.QUEUED,
     gateway_pb2.OUTCOME_NO_SUBSCRIBER: Delivered.NO_SUBSCRIBER,
     gateway_pb2.OUTCOME_OFFLINE: Delivered.OFFLINE,
     gateway_pb2.OUTCOME_TIMEOUT: Delivered.TIMEOUT,
