@@ -92,7 +92,7 @@ def packages_place(request: pytest.FixtureRequest, prefix: str, tmp_path: Path) 
     if (kind := getattr(request, "param", "directory")) == "directory":
         return {"packages_url": str(tmp_path / "packages")}
     server: S3Server = request.getfixturevalue({"s3": "s3_server"}.get(kind, kind))
-    return {**server.settings(prefix.strip(".")), "s3_timeout_seconds": 2}
+    return {**server.settings(prefix.strip("."))}
 
 
 @pytest.fixture
@@ -117,12 +117,20 @@ def ota_settings(
 
 
 @pytest.fixture
-async def start_ota(ota_settings: dict[str, object], registry: Registry) -> AsyncIterator[StartOta]:
+def runtimes() -> list[Runtime]:
+    """One for each time that ota was started."""
+    return []
+
+
+@pytest.fixture
+async def start_ota(
+    ota_settings: dict[str, object], registry: Registry, runtimes: list[Runtime]
+) -> AsyncIterator[StartOta]:
     """Starts ota with these settings besides the usual ones; gives its gRPC target."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(**given: object) -> str:
-            runtime = Runtime.for_tests("ota")
+            runtimes.append(runtime := Runtime.for_tests("ota"))
             settings = Settings(**{**ota_settings, **given})  # type: ignore[arg-type]  # checked by pydantic
             await stack.enter_async_context(running(serve(settings, runtime), runtime))
             return settings.rpc_listen

@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from tests.support.ota_service import PACKAGE, Fleet, post_form
+from tests.support.rule_engine_service import until
 from tests.support.servers import S3Server
 from thinghub.common.errors import RemoteFault
+from thinghub.common.runtime import Runtime
 from thinghubpb.ota.v1 import ota_pb2 as pb
 
 in_both_stores = pytest.mark.parametrize("packages_place", ["directory", "s3"], indirect=True)
@@ -139,8 +141,9 @@ async def test_a_package_taken_during_an_upload_stays_as_it_is(fleet: Fleet) -> 
 
 @pytest.mark.parametrize("packages_place", ["private_s3"], indirect=True)
 async def test_while_the_s3_store_is_away_clients_are_told_and_then_all_is_well(
-    fleet: Fleet, private_s3: S3Server
+    fleet: Fleet, private_s3: S3Server, runtimes: list[Runtime]
 ) -> None:
+    (runtime,) = runtimes
     large = bytes(24 << 20)  # more than the buffers between ota and its client hold
     url = await url_of(fleet, await fleet.firmware(package=large))
     place = await fleet.stub.CreateUpload(pb.CreateUploadRequest())
@@ -149,6 +152,8 @@ async def test_while_the_s3_store_is_away_clients_are_told_and_then_all_is_well(
         for answer in (await http.get(url), await post_form(place, PACKAGE)):
             assert (answer.status_code, "ServiceUnavailable" in answer.text) == (503, True)
             assert "the S3 store cannot be reached" in answer.text
+        await until(lambda: not runtime.health.ready(), "ota says that it is not ready", 60)
+        assert "the S3 store cannot be reached" in str(runtime.health.report())
         private_s3.start()
         assert (await post_form(place, PACKAGE)).status_code == 200
         assert (await http.get(url)).content == large
@@ -158,6 +163,21 @@ async def test_while_the_s3_store_is_away_clients_are_told_and_then_all_is_well(
             private_s3.kill()
             with pytest.raises(httpx.RemoteProtocolError):
                 [piece async for piece in pieces]
+
+    def counted() -> dict[str, float | None]:
+        value = runtime.metrics.registry.get_sample_value
+        outcomes = ("upload stored", "upload unavailable", "download whole", "download unavailable", "download broken")
+        labels = (dict(zip(("what", "outcome"), one.split(), strict=True)) for one in outcomes)
+        return {one: value("thinghub_ota_transfers_total", given) for one, given in zip(outcomes, labels, strict=True)}
+
+    expected = {
+        "upload stored": 2.0,
+        "upload unavailable": 1.0,
+        "download whole": 1.0,
+        "download unavailable": 1.0,
+        "download broken": 1.0,
+    }
+    await until(lambda: counted() == expected, "all is counted", 60)
 
 
 @pytest.mark.parametrize(("size", "sign"), [(1, ""), (0, "0" * 32), (len(PACKAGE), "0" * 32)])

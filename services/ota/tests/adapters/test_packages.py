@@ -27,7 +27,7 @@ class Place:
         self._folder = folder
         self._server = server
         given = server.settings() if server else {"packages_url": str(folder)}
-        self.settings = load(Settings, s3_timeout_seconds=2, **given)
+        self.settings = load(Settings, **given)
 
     def open(self) -> Packages:
         return packages_at(self.settings)

@@ -25,7 +25,7 @@ def bucket(server: S3Server, name: str = "packages") -> Bucket:
 
 
 def access(key_id: str = KEY_ID, secret: str = SECRET) -> Access:
-    return Access(key_id, secret, request_s=2)
+    return Access(key_id, secret)
 
 
 async def megabytes(number: int) -> AsyncIterator[bytes]:
@@ -56,16 +56,16 @@ async def test_a_bucket_that_is_not_there_is_a_sentence(s3_server: S3Server) -> 
 
 
 async def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_said(private_s3: S3Server) -> None:
-    packages = S3Packages(bucket(private_s3), access())
-    await packages.prepare()
-    await packages.put(KEY, megabytes(1))
+    patient = S3Packages(bucket(private_s3), access())
+    packages = S3Packages(bucket(private_s3), Access(KEY_ID, SECRET, request_s=1))
+    await patient.put(KEY, megabytes(1))
     private_s3.pause()
     async with asyncio.timeout(30):
         for ask in (packages.prepare, lambda: packages.find(KEY), lambda: packages.put(KEY, megabytes(11))):
             with pytest.raises(StoreUnavailable, match="does not answer in time"):
                 await ask()
     private_s3.resume()
-    assert (await packages.put(KEY, megabytes(11))).size == 11 << 20
+    assert (await patient.put(KEY, megabytes(11))).size == 11 << 20
 
 
 async def test_uploads_beyond_the_bound_wait_and_then_are_told(
@@ -105,7 +105,7 @@ async def test_a_store_with_a_certificate_of_its_own_ca_is_trusted_when_told(tmp
     files = certificates.ensure(tmp_path)
     server = S3Server(str(files.chain), str(files.key)).start()
     try:
-        trusting = {"s3_ca_file": str(files.authority), "s3_timeout_seconds": 2}
+        trusting = {"s3_ca_file": str(files.authority)}
         packages = packages_at(load(Settings, **server.settings("below/here"), **trusting))
         await packages.prepare()
         await packages.put(KEY, megabytes(1))

@@ -99,7 +99,7 @@ async def serve(settings: Settings, runtime: Runtime, bound: Callable[[str], Non
         firmware = FirmwareService(PostgresFirmwares(postgres), uploads, registry, clock_ms)
         jobs = JobService(PostgresJobs(postgres), firmware, registry, clock_ms, rollout.wake)
 
-        config = http_config(application(store, packages))
+        config = http_config(application(store, packages, counts))
         listener = Listener(config, tls, runtime, settings.max_connections, settings.shutdown_seconds / 2)
         host, port = await stack.enter_async_context(listener.listening(settings.listen_host, settings.listen_port))
         offers.base = settings.public_url.rstrip("/") or f"http://{_named(host)}:{port}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PART = 5 * 1024 * 1024  # 10,000 of them at most
 PARTS_AT_ONCE = 2
 UPLOADS = 16  # at once: each holds up to (1 + PARTS_AT_ONCE) parts in memory
-CONNECT_S, CHECK_S, WAIT_S = 3, 5.0, 30.0
+CONNECT_S, CHECK_S, WAIT_S = 3, 10.0, 30.0
 RETRIES = 2
 MARKER = "ota/.thinghub"
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
@@ -51,7 +51,7 @@ class Access:
 class S3Packages:
     """Implements `Packages`."""
 
-    check_s = 10.0
+    check_s = 5.0
 
     def __init__(self, bucket: Bucket, access: Access) -> None:
         self._store = _store(bucket, access)

@@ -10,8 +10,9 @@ is 403, so that nobody learns what is there.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
+from functools import partial
 from xml.sax.saxutils import escape
 
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from thinghub.common.errors import Unavailable
 from thinghub.ota.domain.multipart import FormReader, MalformedForm, boundary_of
 from thinghub.ota.domain.ranges import wanted
 from thinghub.ota.errors import DownloadRefused, UploadRefused
+from thinghub.ota.ports.others import Counts
 from thinghub.ota.ports.packages import Kept, Packages
 from thinghub.ota.service.firmware import Store
 
@@ -34,8 +36,8 @@ MEDIA_TYPE = "application/octet-stream"
 log = logging.getLogger("thinghub.ota.packages")
 
 
-def application(store: Store, packages: Packages) -> Starlette:
-    port = PackagePort(store, packages)
+def application(store: Store, packages: Packages, counts: Counts) -> Starlette:
+    port = PackagePort(store, packages, counts)
     return Starlette(
         routes=[
             Route("/", port.upload, methods=["POST"]),
@@ -45,21 +47,25 @@ def application(store: Store, packages: Packages) -> Starlette:
 
 
 class PackagePort:
-    def __init__(self, store: Store, packages: Packages) -> None:
+    def __init__(self, store: Store, packages: Packages, counts: Counts) -> None:
         self._store = store
         self._packages = packages
+        self._counts = counts
 
     async def upload(self, request: Request) -> Response:
         try:
-            return await self._upload(request)
+            answer, outcome = await self._upload(request), "stored"
         except UploadRefused as refused:
-            return _error(refused.status, refused.code, refused.message)
+            answer, outcome = _error(refused.status, refused.code, refused.message), "refused"
         except MalformedForm as error:
-            return _error(400, "MalformedPOSTRequest", f"The body of your POST request is not well-formed: {error}.")
+            message = f"The body of your POST request is not well-formed: {error}."
+            answer, outcome = _error(400, "MalformedPOSTRequest", message), "malformed"
         except Unavailable as fault:
-            return _error(503, "ServiceUnavailable", fault.message)
+            answer, outcome = _unavailable("an upload", fault), "unavailable"
         except (ClientDisconnect, TimeoutError):
-            return _error(400, "RequestTimeout", "The connection ended before the form did.")
+            answer, outcome = _error(400, "RequestTimeout", "The connection ended before the form did."), "broken"
+        self._counts.transfers("upload", outcome)
+        return answer
 
     async def _upload(self, request: Request) -> Response:
         form = FormReader(boundary_of(request.headers.get("content-type", "")))
@@ -74,18 +80,20 @@ class PackagePort:
         path = request.scope.get("raw_path", b"").decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         try:
-            key = await self._store.check_download(path, query)
-            kept = await self._packages.find(key)
-            if kept is None:
-                return _error(404, "NoSuchKey", "The package is no longer kept.")
-            return await _download(request, kept)
+            kept = await self._packages.find(await self._store.check_download(path, query))
+            if kept is not None:
+                return await _download(request, kept, partial(self._counts.transfers, "download"))
+            answer, outcome = _error(404, "NoSuchKey", "The package is no longer kept."), "missing"
         except DownloadRefused as refused:
-            return _error(403, "AccessDenied", f"{refused.message[:1].upper()}{refused.message[1:]}.")
+            message = f"{refused.message[:1].upper()}{refused.message[1:]}."
+            answer, outcome = _error(403, "AccessDenied", message), "refused"
         except Unavailable as fault:
-            return _error(503, "ServiceUnavailable", fault.message)
+            answer, outcome = _unavailable("a download", fault), "unavailable"
+        self._counts.transfers("download", outcome)
+        return answer
 
 
-async def _download(request: Request, kept: Kept) -> Response:
+async def _download(request: Request, kept: Kept, ended: Callable[[str], None]) -> Response:
     """Raises Unavailable as long as nothing was answered: the first piece is read before."""
     headers = {"accept-ranges": "bytes", "etag": kept.etag, "last-modified": formatdate(kept.modified_s, usegmt=True)}
     if_range = request.headers.get("if-range")
@@ -101,7 +109,7 @@ async def _download(request: Request, kept: Kept) -> Response:
         return Response(status_code=status, headers=headers, media_type=MEDIA_TYPE)
     pieces = kept.read(span.first, span.end)
     first = await anext(pieces, b"")
-    return Download(_after(first, pieces), status, headers, MEDIA_TYPE)
+    return Download(_after(first, pieces), status, headers, ended)
 
 
 async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -111,19 +119,30 @@ async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 class Download(StreamingResponse):
-    """Ends the connection when the store or the device stalls: its length was promised already."""
+    """Ends the connection when the store or the device stalls: its length was promised already. `ended` is told whole,
+    part or broken."""
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], status: int, headers: dict[str, str], ended: Callable[[str], None]
+    ) -> None:
+        super().__init__(pieces, status, headers, MEDIA_TYPE)
+        self._ended = ended
 
     async def stream_response(self, send: Send) -> None:
         async def paced(message: Message) -> None:
             async with asyncio.timeout(STALL_S):
                 await send(message)
 
+        outcome = "broken"
         try:
             await super().stream_response(paced)
+            outcome = "part" if self.status_code == 206 else "whole"
         except Unavailable as fault:
             log.warning("a download breaks off: %s", fault.message)
         except TimeoutError:
             log.warning("a download breaks off: the device took nothing for %d s", STALL_S)
+        finally:
+            self._ended(outcome)
 
 
 async def _paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -159,6 +178,11 @@ async def _file(form: FormReader, first: bytes, body: AsyncIterator[bytes]) -> A
         raise MalformedForm("the file does not end")
     if waiting:
         yield bytes(waiting)
+
+
+def _unavailable(what: str, fault: Unavailable) -> Response:
+    log.warning("%s is refused: %s", what, fault.message)
+    return _error(503, "ServiceUnavailable", fault.message)
 
 
 def _error(status: int, code: str, message: str) -> Response:
