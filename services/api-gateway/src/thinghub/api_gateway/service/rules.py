@@ -212,7 +212,10 @@ OPERATIONS = (
     Operation(
         "CreateRule", "Rules", Role.ADMINISTRATOR, True, CreateRuleRequest, CreateRuleResponse,
         create_rule, Rest("POST", "/v1/rules", 201), "Creates a stopped rule.",
-        note="SQL that does not parse is iot.messagebroker.IncorrectRuleSql; ErrorMessage ends with the position.",
+        note="SQL that does not parse is iot.messagebroker.IncorrectRuleSql; ErrorMessage ends with the position. With "
+        "TopicType 0, ShortTopic is a device name or +, then thing/event/.../post (history too), "
+        "thing/downlink/reply/message, thing/lifecycle, thing/topo/lifecycle, thing/list/found, ota/upgrade or "
+        "ota/version/post; or ${packageId}/${jobId}/ota/job/status.",
     ),
     Operation(
         "GetRule", "Rules", Role.READER, False, RuleRequest, GetRuleResponse,
