@@ -82,7 +82,8 @@ class RunningGateway(Running):
 class Hub:
     """Made by `hub`; `product` and `device` register what a test needs."""
 
-    def __init__(self, folder: Path, shared: dict[str, str], bus: Bus) -> None:
+    def __init__(self, folder: Path, shared: dict[str, str], bus: Bus, registry: dict[str, object]) -> None:
+        self._registry = registry
         self.folder = folder
         self._shared = shared
         self._running: list[Running] = []
@@ -104,6 +105,7 @@ class Hub:
             **self._own("registry"),
             auth_target=f"unix://{self.folder}/auth",
             gateway_target=f"unix://{self.folder}/gateway-0",
+            **self._registry,
         )
         await self._start("auth", partial(thinghub.auth.app.serve, auth))
         await self._start("device-registry", partial(thinghub.device_registry.app.serve, registry))
@@ -201,8 +203,10 @@ class Hub:
 
 
 @asynccontextmanager
-async def hub(redis_url: str, postgres_dsn: str, prefix: str, bus_url: str = "") -> AsyncIterator[Hub]:
-    """Auth and registry, ready; gateways are started by the test."""
+async def hub(
+    redis_url: str, postgres_dsn: str, prefix: str, bus_url: str = "", registry: dict[str, object] | None = None
+) -> AsyncIterator[Hub]:
+    """Auth and registry (with these settings), ready; gateways are started by the test."""
     folder = Path(tempfile.mkdtemp(prefix="th"))
     shared = {
         "redis_url": redis_url,
@@ -211,7 +215,7 @@ async def hub(redis_url: str, postgres_dsn: str, prefix: str, bus_url: str = "")
         "bus_url": bus_url or f"streams+{redis_url}",
         "bus_prefix": prefix,
     }
-    made = Hub(folder, shared, await open_bus(shared["bus_url"], prefix, Runtime.for_tests("test")))
+    made = Hub(folder, shared, await open_bus(shared["bus_url"], prefix, Runtime.for_tests("test")), registry or {})
     try:
         await made.start()
         yield made

@@ -11,6 +11,7 @@
     TopologyConsumer <── device.topology ── TopologyReports ─┬─ topology, signs checked by auth
                                           gRPC ── SubDevices ┘
     ThingModelConsumer <── device.model ── ThingModelReports ── ThingModels, replies by the gateways
+    Sweep ── device_status, compared with the sessions that gateways hold
     Notices ── rows left with changes of topology ── gateways: sessions end, thing/topo/change
 
 Ready while PostgreSQL is there, once the bus topics were seen. Without the bus announcements wait in the outbox and the
@@ -19,6 +20,7 @@ projection stands still; without Redis policies are not copied.
 
 import asyncio
 import time
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from typing import Never
@@ -34,16 +36,23 @@ from thinghub.common.runtime import Component, Runtime
 from thinghub.device_protocol.bus_topics import CONTROL, DEVICE_LIFECYCLE, DEVICE_MODEL, DEVICE_TAGS, DEVICE_TOPOLOGY
 from thinghub.device_registry.adapters.auth_client import AuthCredentials, AuthProofs
 from thinghub.device_registry.adapters.bus_announcer import BusAnnouncer
-from thinghub.device_registry.adapters.gateway_client import GatewayConnections, GatewayReplies, GatewaySessions
+from thinghub.device_registry.adapters.gateway_client import (
+    GatewayClaims,
+    GatewayConnections,
+    GatewayReplies,
+    GatewaySessions,
+)
 from thinghub.device_registry.adapters.metrics import CountedStatuses
 from thinghub.device_registry.adapters.postgres_applications import PostgresApplications
 from thinghub.device_registry.adapters.postgres_feeds import PostgresOutbox, PostgresPolicies, PostgresStatuses
 from thinghub.device_registry.adapters.postgres_store import PostgresStore
+from thinghub.device_registry.adapters.postgres_sweep import PostgresSweep
 from thinghub.device_registry.adapters.postgres_tags import PostgresTags
 from thinghub.device_registry.adapters.postgres_thing_models import PostgresThingModels
 from thinghub.device_registry.adapters.postgres_topology import PostgresNotices, PostgresTopology
 from thinghub.device_registry.adapters.redis_bindings import RedisBindings
 from thinghub.device_registry.adapters.redis_policies import RedisPolicyCache
+from thinghub.device_registry.adapters.redis_turns import RedisTurns
 from thinghub.device_registry.entrypoints.consumer import consume
 from thinghub.device_registry.entrypoints.lifecycle import LifecycleConsumer
 from thinghub.device_registry.entrypoints.rpc import RegistryRpc
@@ -65,6 +74,7 @@ from thinghub.device_registry.service.products import Products
 from thinghub.device_registry.service.projection import Projection
 from thinghub.device_registry.service.registrar import Registrar
 from thinghub.device_registry.service.sub_devices import SubDevices
+from thinghub.device_registry.service.sweep import Pace, Sweep
 from thinghub.device_registry.service.tags import Tags
 from thinghub.device_registry.service.thing_model_reports import ThingModelReports
 from thinghub.device_registry.service.thing_models import ThingModels
@@ -104,6 +114,15 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         DEVICE_TOPOLOGY: TopologyConsumer(reports, runtime.log),
         DEVICE_MODEL: ThingModelConsumer(ThingModelReports(models, replies, runtime.log), runtime.log),
     }
+    sweep = Sweep(
+        PostgresSweep(postgres),
+        GatewayClaims(gateway),
+        RedisTurns(redis, "status-sweep", uuid.uuid4().hex),
+        Pace(settings.sweep_seconds, settings.sweep_again_seconds, settings.sweep_per_second),
+        counts.swept,
+        clock_ms,
+        runtime.log,
+    )
     gateways = GatewayConnections(gateway)
     maker = Maker(credentials, gateways, clock_ms, runtime.log)
     applications = PostgresApplications(postgres)
@@ -136,6 +155,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(outbox.run())
             tasks.create_task(registrar.run())
             tasks.create_task(notices.run())
+            tasks.create_task(sweep.run())
             tasks.create_task(_consume(bus, parts, handlers))
     finally:
         await auth.close(None)

@@ -6,6 +6,7 @@ import grpc
 
 from thinghub.device_registry.adapters.auth_client import plainly
 from thinghub.device_registry.domain.devices import DeviceId
+from thinghub.device_registry.domain.sweeping import Held
 from thinghub.device_registry.ports.tags import Reply
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
@@ -57,6 +58,19 @@ class GatewaySessions:
             await self._gateway.Kick(pb.KickRequest(targets=targets))
 
 
+class GatewayClaims:
+    """Implements `Claims`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._gateway = gateway_pb2_grpc.GatewayServiceStub(channel)
+
+    async def held(self, devices: Sequence[DeviceId]) -> Sequence[Held | None]:
+        names = [device_pb2.DeviceId(product_key=one.product_key, device_name=one.device_name) for one in devices]
+        async with plainly("the connection gateway"):
+            answer = await self._gateway.GetSessions(pb.GetSessionsRequest(devices=names))
+        return [_held(session) for session in answer.sessions]
+
+
 class GatewayReplies:
     """Implements `Replies`."""
 
@@ -81,6 +95,11 @@ def _parts(replies: Sequence[Reply]) -> Iterator[list[Reply]]:
         size += len(one.payload)
     if part:
         yield part
+
+
+def _held(session: pb.Session) -> Held | None:
+    address = session.client_address.rpartition(":")[0].strip("[]")
+    return Held(session.epoch, session.connected_ms, address) if session.online else None
 
 
 def _downlink(reply: Reply) -> pb.Downlink:

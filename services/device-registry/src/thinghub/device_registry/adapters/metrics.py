@@ -13,5 +13,9 @@ class CountedStatuses:
         self._statuses.labels("applied").inc(took_effect)
         self._statuses.labels("behind_or_unknown").inc(ignored)
 
+    def swept(self, compared: int, repaired: int) -> None:
+        self._statuses.labels("compared").inc(compared)
+        self._statuses.labels("repaired").inc(repaired)
+
     def malformed(self, count: int) -> None:
         self._statuses.labels("malformed").inc(count)
