@@ -1,4 +1,4 @@
-"""Who changed what: the audit log by REST and by `thinghub admin audit`."""
+"""What administrators ask by REST and by `thinghub admin`: the audit log, the use of master keys."""
 
 import asyncio
 import json
@@ -67,4 +67,18 @@ async def every_change_is_in_the_audit_log(platform: Platform) -> None:
     assert "administrator" in errors
 
 
-FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (every_change_is_in_the_audit_log,)
+async def master_keys_are_told_by_their_use(platform: Platform) -> None:
+    api = platform.api()
+    await new_device(api, await new_product(api))
+    (key,) = (await api.rest("GET", "/v1/master-keys")).json()["MasterKeys"]
+    assert key["State"] == "active"
+    assert key["Records"]["device"] >= 1
+    code, out, errors = await admin(platform, "keys")
+    assert (code, errors) == (0, "")
+    assert out.startswith(f"{key['KeyId']}  seals every secret; it opens ")
+
+
+FLOWS: tuple[Callable[[Platform], Awaitable[None]], ...] = (
+    every_change_is_in_the_audit_log,
+    master_keys_are_told_by_their_use,
+)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.openapi import Key
+from thinghub.api_gateway.domain.master_keys import MasterKeyUse
+from thinghub.api_gateway.service.master_keys import state
 
 if TYPE_CHECKING:
     from conftest import Platform
@@ -78,3 +80,24 @@ async def test_only_administrators_rotate_devices_that_exist_in_their_instance(p
     assert (await platform.rest("POST", nobody)).json()["code"] == "iot.device.NotExistedDevice"
     for bad in ({"OverlapSeconds": -1}, {"OverlapSeconds": 91 * 86400}, {"DeviceSecret": "x" * 300}):
         assert (await platform.rest("POST", path, json=bad)).status_code == 400
+
+
+async def test_master_keys_are_told_to_unbound_administrators(platform: "Platform") -> None:
+    await new_device(platform)
+    answer = await platform.rest("GET", "/v1/master-keys")
+    (key,) = answer.json()["MasterKeys"]
+    assert (key["KeyId"], key["State"], key["Records"]["device"] > 0) == ("1", "active", True)
+    made = (await platform.rest("POST", "/v1/access-keys", json={"Role": "operator", "Description": "test"})).json()
+    operator = Key(made["AccessKeyId"], made["AccessKeySecret"])
+    assert (await platform.rest("GET", "/v1/master-keys", operator)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("active", "given", "records", "told"),
+    [(True, True, {}, "active"), (False, True, {"named": 1}, "in_use"), (False, True, {}, "unused"),
+     (False, False, {"named": 1}, "missing")],
+)  # fmt: skip
+async def test_a_key_says_whether_its_line_may_go(
+    active: bool, given: bool, records: dict[str, int], told: str
+) -> None:
+    assert state(MasterKeyUse("k1", active, given, records)) == told

@@ -26,6 +26,7 @@ from thinghub.api_gateway.adapters.desired import RpcDesired
 from thinghub.api_gateway.adapters.device_secrets import RpcDeviceSecrets
 from thinghub.api_gateway.adapters.gateway import RpcGateways
 from thinghub.api_gateway.adapters.histories import RpcHistories
+from thinghub.api_gateway.adapters.master_keys import RpcMasterKeys
 from thinghub.api_gateway.adapters.message_ids import LeasedMessageIds
 from thinghub.api_gateway.adapters.ota import RpcOta
 from thinghub.api_gateway.adapters.reachable import watch
@@ -137,6 +138,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         access_keys=RpcAccessKeys(auth),
         secrets=RpcSecrets(auth),
         audit=RpcAudit(auth),
+        master_keys=RpcMasterKeys(auth),
         instances=RpcInstances(registry),
         products=products,
         policies=Policies(products, time.monotonic),

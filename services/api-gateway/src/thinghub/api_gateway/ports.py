@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from thinghub.api_gateway.domain.audit import AuditCall, AuditQuery, AuditRecord
+from thinghub.api_gateway.domain.master_keys import MasterKeyUse
 from thinghub.api_gateway.domain.ota import (
     Cancellation,
     Firmware,
@@ -81,6 +82,11 @@ class DeviceSecrets(Protocol):
 
     async def finish(self, device: DeviceId, keep_former: bool) -> SecretRotation: ...
     async def rotation(self, device: DeviceId) -> SecretRotation: ...
+
+
+class MasterKeys(Protocol):
+    async def list(self) -> Sequence[MasterKeyUse]:
+        """The active one first."""
 
 
 class Audit(Protocol):

@@ -8,6 +8,7 @@
          ├─ SecretBook ─ named_secret
          └─ AuditLog ─── audit_record
     Repair: recent changes into the cache again
+    Rewrapping: every secret under the first master key
     AuditKeeping: old audit records deleted
 
 Ready once PostgreSQL has been migrated and Redis was there; from then on ready without either, because known devices
@@ -16,20 +17,25 @@ are judged from the cache, and without Redis from PostgreSQL.
 
 import asyncio
 import time
+import uuid
 from pathlib import Path
 
 import grpc
 
 from thinghub.auth.adapters.metrics import CountedOutcomes
 from thinghub.auth.adapters.postgres_access_keys import PostgresAccessKeys
+from thinghub.auth.adapters.postgres_agreement import PostgresAgreement
 from thinghub.auth.adapters.postgres_audit import PostgresAuditRecords
 from thinghub.auth.adapters.postgres_devices import PostgresDeviceCredentials
 from thinghub.auth.adapters.postgres_rotations import PostgresRotatedSecrets
+from thinghub.auth.adapters.postgres_sealed import TABLES, PostgresSealedRecords
 from thinghub.auth.adapters.postgres_secrets import PostgresNamedSecrets, PostgresProductSecrets
 from thinghub.auth.adapters.redis_credentials import RedisCredentialCache, RedisNonces
+from thinghub.auth.adapters.rewrap_progress import ShownProgress
 from thinghub.auth.domain.sealing import KeyRing, MasterKeyError, parse_master_keys
 from thinghub.auth.entrypoints.audit_rpc import AuditRpc
 from thinghub.auth.entrypoints.device_secrets_rpc import DeviceSecretsRpc
+from thinghub.auth.entrypoints.master_keys_rpc import MasterKeysRpc
 from thinghub.auth.entrypoints.rpc import AuthRpc
 from thinghub.auth.errors import StoreUnavailable
 from thinghub.auth.service.access_keys import AccessKeyring
@@ -40,6 +46,7 @@ from thinghub.auth.service.known_keys import KnownKeys
 from thinghub.auth.service.named_secrets import SecretBook
 from thinghub.auth.service.products import Products
 from thinghub.auth.service.repair import Repair
+from thinghub.auth.service.rewrap import Pace, Rewrapping
 from thinghub.auth.service.rotations import Adoptions, Rotations
 from thinghub.auth.settings import Settings
 from thinghub.common.postgres import Postgres
@@ -50,6 +57,7 @@ from thinghub.common.settings import SettingsError
 from thinghubpb.auth.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server as add_audit
 from thinghubpb.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server as add_auth
 from thinghubpb.auth.v1.device_secrets_pb2_grpc import add_DeviceSecretServiceServicer_to_server as add_device_secrets
+from thinghubpb.auth.v1.master_keys_pb2_grpc import add_MasterKeyServiceServicer_to_server as add_master_keys
 
 MIGRATIONS = "thinghub.auth.migrations"
 RETRY_S = 0.1
@@ -69,6 +77,21 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
     adoptions = Adoptions(rotated, cache, clock_ms, runtime.log)
     rotations = DeviceSecretsRpc(Rotations(rotated, cache, ring, clock_ms), clock_ms)
     repair = Repair(store, cache, time.time, runtime.log, settings.repair_seconds)
+    rewrapping = Rewrapping(
+        [PostgresSealedRecords(postgres, table) for table in TABLES],
+        PostgresAgreement(postgres, uuid.uuid4().hex, ring.active, settings.rewrap_agree_seconds),
+        store,
+        cache,
+        ring,
+        ShownProgress(runtime.metrics, parts.master_keys),
+        Pace(
+            settings.rewrap_seconds,
+            settings.rewrap_agree_seconds / 6,
+            settings.rewrap_batch,
+            settings.rewrap_pause_seconds,
+        ),
+        runtime.log,
+    )
     records = PostgresAuditRecords(postgres)
     keeping = AuditKeeping(records, clock_ms, settings.audit_days, settings.audit_purge_seconds, runtime.log)
     audit = AuditRpc(AuditLog(records, clock_ms))
@@ -84,6 +107,7 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         add_auth(rpc, server)
         add_audit(audit, server)
         add_device_secrets(rotations, server)
+        add_master_keys(MasterKeysRpc(rewrapping), server)
 
     try:
         async with (
@@ -97,6 +121,8 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(repair.run())
             tasks.create_task(keeping.run())
             tasks.create_task(adoptions.run())
+            tasks.create_task(rewrapping.announce())
+            tasks.create_task(rewrapping.run())
     finally:
         await redis.close()
         await postgres.close()
@@ -110,6 +136,7 @@ class Parts:
         self.first_start: Component = runtime.health.component(runtime.service, "first start")
         self.postgres: Component = runtime.health.component(runtime.service, "postgres", required=False)
         self.redis: Component = runtime.health.component(runtime.service, "redis", required=False)
+        self.master_keys: Component = runtime.health.component(runtime.service, "master keys", required=False)
 
 
 async def _start(parts: Parts, keyring: AccessKeyring, settings: Settings, runtime: Runtime) -> None:

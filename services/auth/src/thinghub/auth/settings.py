@@ -21,6 +21,12 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_AUTH_"):
     key_stale_seconds: float = Field(300.0, ge=0, description="how long a known key works without PostgreSQL")
     audit_days: float = Field(400.0, gt=0, le=36500, description="how long records of API changes are kept")
     audit_purge_seconds: float = Field(600.0, gt=0, le=86400, description="pause between deletions of older ones")
+    rewrap_seconds: float = Field(60.0, gt=0, le=86400, description="pause between rounds of sealing secrets anew")
+    rewrap_agree_seconds: float = Field(
+        60.0, gt=0, le=3600, description="nothing is sealed anew so long after a process with another first key"
+    )
+    rewrap_batch: int = Field(500, ge=1, le=2000, description="secrets sealed anew in one transaction")
+    rewrap_pause_seconds: float = Field(0.2, ge=0, le=60, description="pause between two such transactions")
 
     @model_validator(mode="after")
     def _master_key_is_given(self) -> Self:

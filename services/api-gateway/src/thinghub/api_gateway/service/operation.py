@@ -31,6 +31,7 @@ from thinghub.api_gateway.ports import (
     Gateways,
     Histories,
     Instances,
+    MasterKeys,
     MessageIdSource,
     Ota,
     Products,
@@ -55,6 +56,7 @@ class Owners:
     callers: Callers
     access_keys: AccessKeys
     secrets: Secrets
+    master_keys: MasterKeys
     audit: Audit
     instances: Instances
     products: Products

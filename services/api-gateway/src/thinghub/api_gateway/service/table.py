@@ -8,6 +8,7 @@ from thinghub.api_gateway.service import (
     devices,
     histories,
     imports,
+    master_keys,
     messaging,
     ota,
     products,
@@ -46,5 +47,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *administration.OPERATIONS,
     *audit_records.OPERATIONS,
     *rotations.OPERATIONS,
+    *master_keys.OPERATIONS,
     *imports.OPERATIONS,
 )

@@ -2,7 +2,7 @@
 
 A sealed secret is (key id, 12 byte nonce + ciphertext + 16 byte tag). Its *place* (what kind of secret, of whom) is
 authenticated with it, so a ciphertext copied to another record does not open. Several master keys may be given: the
-first seals, every one opens; a key may be dropped once nothing is sealed with it any more.
+first seals, every one opens; `service.rewrap` seals everything anew under the first, after which the others may go.
 
     format of the master keys:   <id>:<base64 or hex of 32 bytes>   one a line or by commas; # starts a comment
 """
@@ -55,6 +55,7 @@ class KeyRing:
         if not keys:
             raise MasterKeyError("no master key is given")
         self.active = keys[0].id
+        self.ids = tuple(key.id for key in keys)
         self._ciphers: Mapping[str, AESGCM] = {key.id: AESGCM(key.value) for key in keys}
         self._token_keys: Mapping[str, bytes] = {key.id: _derived(key.value) for key in keys}
 

@@ -87,7 +87,7 @@ class Devices:
 
     async def _look_up(self, devices: Sequence[DeviceId]) -> tuple[Mapping[DeviceId, Credential], bool]:
         """What is known of them, and whether the rest is unknown only because the truth is away."""
-        cached = await self._cache.get(devices)
+        cached = self._openable(await self._cache.get(devices))
         missing = [device for device in devices if device not in cached]
         if not missing:
             self._outcomes.looked_up(len(cached), 0, 0)
@@ -100,6 +100,12 @@ class Devices:
         self._outcomes.looked_up(len(cached), len(missing), 0)
         await self._fill(list(stored.values()))
         return {**cached, **stored}, False
+
+    def _openable(self, cached: Mapping[DeviceId, Credential]) -> Mapping[DeviceId, Credential]:
+        """Without copies under a master key that is gone: the store has had them sealed anew."""
+        return {
+            device: one for device, one in cached.items() if one.sealed is None or one.sealed.key_id in self._ring.ids
+        }
 
     async def _fill(self, credentials: Sequence[Credential]) -> None:
         try:
