@@ -13,6 +13,7 @@ from tests.support.rule_engine_service import until
 from tests.support.servers import S3Server
 from thinghub.common.errors import RemoteFault
 from thinghub.common.runtime import Runtime
+from thinghub.ota.entrypoints import packages
 from thinghubpb.ota.v1 import ota_pb2 as pb
 
 in_both_stores = pytest.mark.parametrize("packages_place", ["directory", "s3"], indirect=True)
@@ -43,6 +44,9 @@ class SlowForm:
     async def end(self) -> bytes:
         """The answer's first line."""
         self._writer.write(self._form[len(self._form) // 2 :])
+        return await self.answer()
+
+    async def answer(self) -> bytes:
         line = await self._reader.readline()
         self._writer.close()
         return line
@@ -178,6 +182,30 @@ async def test_while_the_s3_store_is_away_clients_are_told_and_then_all_is_well(
         "download broken": 1.0,
     }
     await until(lambda: counted() == expected, "all is counted", 60)
+
+
+async def test_who_sends_or_takes_nothing_for_too_long_is_cut_off(
+    fleet: Fleet, runtimes: list[Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await url_of(fleet, await fleet.firmware(package=bytes(24 << 20)))
+    place = await fleet.stub.CreateUpload(pb.CreateUploadRequest())
+    monkeypatch.setattr(packages, "STALL_S", 0.3)
+    slow = SlowForm(place, b"x" * 1_000_000)
+    await slow.begin()
+    assert b" 400 " in await slow.answer()
+    host, _, path = url.removeprefix("http://").partition("/")
+    address, _, port = host.partition(":")
+    reader, writer = await asyncio.open_connection(address, int(port), limit=1024)
+    writer.write(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    value = runtimes[0].metrics.registry.get_sample_value
+
+    def cut_off() -> bool:
+        broken = ({"what": what, "outcome": "broken"} for what in ("upload", "download"))
+        return [value("thinghub_ota_transfers_total", one) for one in broken] == [1.0, 1.0]
+
+    await until(cut_off, "both are cut off", 60)
+    assert b" 200 " in await reader.readline()
+    writer.close()
 
 
 @pytest.mark.parametrize(("size", "sign"), [(1, ""), (0, "0" * 32), (len(PACKAGE), "0" * 32)])

@@ -62,7 +62,7 @@ class PackagePort:
             answer, outcome = _error(400, "MalformedPOSTRequest", message), "malformed"
         except Unavailable as fault:
             answer, outcome = _unavailable("an upload", fault), "unavailable"
-        except (ClientDisconnect, TimeoutError):
+        except ClientDisconnect:
             answer, outcome = _error(400, "RequestTimeout", "The connection ended before the form did."), "broken"
         self._counts.transfers("upload", outcome)
         return answer
@@ -146,10 +146,13 @@ class Download(StreamingResponse):
 
 
 async def _paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Raises TimeoutError when nothing comes for too long."""
+    """Raises ClientDisconnect when nothing comes for too long."""
     while True:
-        async with asyncio.timeout(STALL_S):
-            chunk = await anext(body, None)
+        try:
+            async with asyncio.timeout(STALL_S):
+                chunk = await anext(body, None)
+        except TimeoutError:
+            raise ClientDisconnect from None
         if chunk is None:
             return
         yield chunk

@@ -35,7 +35,7 @@ class Packages(Protocol):
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> Package:
         """Whole or not at all: what was there is replaced when the last chunk is safe. What `chunks` raises passes
-        through, and nothing is to be seen."""
+        through, unless it is an OSError, which is taken for one of the place; and nothing is to be seen."""
 
     async def find(self, key: str) -> Kept | None:
         """None when nothing lies there."""
