@@ -131,12 +131,12 @@ class Site:
         self.claims = Interrupted(redis, name, f"{name}:1")
         self.closing = Closing(self.plane, self.claims, self.table, self.others, lambda: 1)
         peers = GrpcPeers(Runtime.for_tests("connection-gateway"))
-        self.kicks = Kicks(name, self.claims, peers, self.table, self.closing, _counted)
+        queues = RedisQueues(redis, name, Bounds(), KEEP_MS)
+        outboxes = Outboxes(self.plane, queues, self.closing, self.table, Window(), 1000, 1 << 20, 30, _counted)
+        self.kicks = Kicks(name, self.claims, peers, self.table, self.closing, outboxes, queues, _counted)
         policies = Policies(self.others, self.plane)
         limits = LoginLimits(Rates(limit), Rates(3), True, most, room)
         attempts = Attempts(RedisAttempts(redis), policies.need, 0, lambda: 0.0, lambda: 1, _counted)
-        queues = RedisQueues(redis, name, Bounds(), KEEP_MS)
-        outboxes = Outboxes(self.plane, queues, self.closing, self.table, Window(), 1000, 1 << 20, 30, _counted)
         admission = Admission(
             self.claims, self.table, self.kicks, self.closing, self.others, attempts, outboxes, lambda: 1
         )

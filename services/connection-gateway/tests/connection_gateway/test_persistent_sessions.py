@@ -353,3 +353,15 @@ async def test_a_session_whose_keeping_was_lost_comes_again(platform: Hub, redis
     await device.wait_closed(5)
     await offline(gateway, identity)
     assert not (await gateway.connect(identity, clean=False)).session_present
+
+
+async def test_a_deleted_device_leaves_nothing_behind(platform: Hub) -> None:
+    gateway = await platform.gateway()
+    identity = await platform.device(await platform.product())
+    await kept_device(gateway, identity)
+    assert await deliver(gateway, identity, [b"old"]) == ["QUEUED"]
+    target = pb.KickTarget(device=device_id(identity), reason="deleted")
+    await gateway.rpc.Kick(pb.KickRequest(targets=[target]))
+    device = await gateway.connect(identity, clean=False)
+    assert not device.session_present
+    assert await quiet(device)

@@ -237,10 +237,13 @@ class Gateway:
             self.events,
             settings.reassert_per_second,
             settings.claims_check_seconds,
+            self.outboxes.look,
             now_ms,
             count,
         )
-        self.kicks = Kicks(incarnation, self.claims, self.peers, self.table, self.closing, count)
+        self.kicks = Kicks(
+            incarnation, self.claims, self.peers, self.table, self.closing, self.outboxes, self.queues, count
+        )
         self.pushes = Pushes(self.connections, settings.max_inflight_downlinks)
         self.records = Records(bus, [topic.name for topic in STREAMS], core, runtime.tracing, count)
         self.lookup = Lookup(incarnation, self.claims, self.table)

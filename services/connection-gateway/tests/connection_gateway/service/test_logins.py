@@ -41,7 +41,7 @@ async def test_a_log_in_claims_with_the_gateways_connection_and_ext_and_says_onl
     (claim,) = await site.claims.find([SUB])
     assert claim is not None
     assert (claim.gateway, claim.connection, claim.ext, claim.client) == ("inc-a", 7, 3, "10.0.0.7:4711")
-    assert claim.clean is False
+    assert claim.clean
     session = site.table.of(SUB)
     assert session is not None
     assert (session.epoch, session.parent) == (claim.epoch, gateway)

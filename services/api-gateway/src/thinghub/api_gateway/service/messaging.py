@@ -62,7 +62,8 @@ class PubResponse(Response):
     message_id: str
     outcome: str = Field(
         json_schema_extra=REST_ONLY,
-        description="delivered, sent, queued, no_subscriber, offline, timeout or expired.",
+        description="delivered, sent, queued, displaced (queued; the oldest of a full queue gave way), no_subscriber, "
+        "offline, timeout or expired.",
     )
 
 
@@ -172,7 +173,9 @@ OPERATIONS = (
         pub, Rest("POST", "/v1/messages", defaults={"WaitMs": 2000}), "Sends a message to a device's custom topic.",
         form=("MessageContent",),
         note="Success means queued, handed to the device's connection, or known to have no receiver; the REST face's "
-        "`Outcome` tells which. The RPC face does not wait for the device's acknowledgement.",
+        "`Outcome` tells which. The RPC face does not wait for the device's acknowledgement. With QoS 1 a device whose "
+        "session is persistent (cleanSession=0) has the message queued until it acknowledges it, for 7 days or "
+        "MessageExpiryInterval.",
     ),
     Operation(
         "RRpc", "Messaging", Role.OPERATOR, True, RRpcRequest, RRpcResponse,

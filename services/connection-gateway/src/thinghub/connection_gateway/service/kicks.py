@@ -13,13 +13,18 @@ from thinghub.connection_gateway.domain.claims import Claim, Previous
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.logins import TOPOLOGY
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
-from thinghub.connection_gateway.errors import ClaimsUnavailable, PeerUnavailable
-from thinghub.connection_gateway.ports import Claims, Count, KickTarget, Peers
+from thinghub.connection_gateway.errors import ClaimsUnavailable, PeerUnavailable, QueueUnavailable
+from thinghub.connection_gateway.ports import Claims, Count, KickTarget, Peers, Queues
 from thinghub.connection_gateway.service.closing import Closing
+from thinghub.connection_gateway.service.outboxes import Outboxes
 
 DEADLINE = 0.5
 # A little less than what the caller waits, so that its answer arrives.
-FLUSH_SECONDS = 0.4
+FLUSH_SECONDS = 0.35
+# Then for what it acknowledged to be taken from its queue.
+SETTLE_SECONDS = 0.05
+# The word under which device-registry ends the session of a device that is no more.
+DELETED = "deleted"
 
 log = logging.getLogger("thinghub.connection_gateway.kicks")
 
@@ -28,13 +33,23 @@ _Gateway = tuple[str, str]
 
 class Kicks:
     def __init__(
-        self, gateway: str, claims: Claims, peers: Peers, table: SessionTable, closing: Closing, count: Count
+        self,
+        gateway: str,
+        claims: Claims,
+        peers: Peers,
+        table: SessionTable,
+        closing: Closing,
+        outboxes: Outboxes,
+        queues: Queues,
+        count: Count,
     ) -> None:
         self._gateway = gateway
         self._claims = claims
         self._peers = peers
         self._table = table
         self._closing = closing
+        self._outboxes = outboxes
+        self._queues = queues
         self._count = count
 
     async def kick(self, targets: Sequence[KickTarget]) -> list[bool]:
@@ -55,6 +70,7 @@ class Kicks:
         for told, results in zip([here, *there.values()], [ended, *others], strict=True):
             for (index, _), kicked in zip(told, results, strict=True):
                 answers[index] = kicked
+        await self._forget([target.device for target in targets if target.reason == DELETED])
         return answers
 
     async def end(self, targets: Sequence[KickTarget]) -> list[bool]:
@@ -63,6 +79,7 @@ class Kicks:
         flushes = [flush for ending, reason in sessions for flush in self._closing.close(ending, reason)]
         if flushes:
             await asyncio.wait(flushes, timeout=FLUSH_SECONDS)
+        await self._outboxes.settled({target.device for target in targets}, SETTLE_SECONDS)
         return [bool(ending) for ending, _ in sessions]
 
     def end_own(self, previous: Previous, device: Device) -> bool:
@@ -91,6 +108,13 @@ class Kicks:
             return []
         epoch = target.max_epoch or (newest.epoch if newest else 0)
         return self._table.supersede(target.device, epoch)
+
+    async def _forget(self, devices: Sequence[Device]) -> None:
+        """A device that is registered anew under the same name must not find the old one's messages."""
+        try:
+            await self._queues.forget(devices)
+        except QueueUnavailable as fault:
+            log.warning("what %d deleted devices kept stays until its time: %s", len(devices), fault)
 
     async def _bar(self, targets: Sequence[KickTarget]) -> None:
         bars = [(target.device, target.bar_seconds) for target in targets if target.bar_seconds]

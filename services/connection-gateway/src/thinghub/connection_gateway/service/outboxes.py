@@ -9,6 +9,7 @@ the connection took the last messages of a session, that session waits; what was
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -76,6 +77,7 @@ class Outboxes:
         self._bytes = 0
         self._acknowledged: dict[Device, list[int]] = {}
         self._wake = asyncio.Event()
+        self._look = asyncio.Event()
 
     def begin(self, sessions: Iterable[Session]) -> None:
         """Sessions that are connected now; those that keep nothing are left alone."""
@@ -138,21 +140,21 @@ class Outboxes:
                 self._no_longer_waits(*stored[index], future)
         return outcomes
 
+    def look(self) -> None:
+        """Messages may have been stored that nobody could say: claims were missing."""
+        self._look.set()
+
     async def run(self) -> None:
         """Pushes, deletes and renews, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._push_all())
             tasks.create_task(self._renew_all())
 
-    async def settled(self, deadline: float) -> bool:
-        """Waits until what was acknowledged is deleted; False when that takes longer."""
-        try:
-            async with asyncio.timeout(deadline):
-                while self._acknowledged:
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            return False
-        return True
+    async def settled(self, devices: set[Device], deadline: float) -> None:
+        """Waits until what these devices acknowledged is deleted, no longer than `deadline` seconds."""
+        until = asyncio.get_running_loop().time() + deadline
+        while not devices.isdisjoint(self._acknowledged) and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.002)
 
     def __len__(self) -> int:
         return len(self._flight)
@@ -263,7 +265,9 @@ class Outboxes:
     async def _renew_all(self) -> None:
         """Now and then, what connected sessions keep is kept on, and a wake-up that was lost is made good."""
         while True:
-            await asyncio.sleep(self._renew_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self._renew_seconds)
+            self._look.clear()
             opened = list(self._open.values())
             for start in range(0, len(opened), BATCH):
                 try:
