@@ -90,6 +90,10 @@ class Platform:
     def stop(self) -> None:
         raise AssertionError("a form of the platform stops itself")
 
+    async def lose_gateway(self) -> None:
+        """The connection gateway goes away as hard as this form allows, and comes back; APIs are to be opened anew."""
+        await self.restart()
+
     async def restart(self) -> None:
         await self.close_apis()
         await asyncio.to_thread(self.stop)

@@ -122,6 +122,13 @@ class Processes(Platform):
         """For each service: killed, away for a second, started again."""
         return [self._kill(name) for name in SERVICES]
 
+    async def lose_gateway(self) -> None:
+        await self.close_apis()
+        gateway = self.services["connection-gateway"]
+        await asyncio.to_thread(gateway.kill)
+        gateway.start()
+        await asyncio.to_thread(self.wait_ready, "connection-gateway")
+
     def _kill(self, name: str) -> Callable[[], Awaitable[None]]:
         async def kill() -> None:
             await asyncio.to_thread(self.services[name].kill)

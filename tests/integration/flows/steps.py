@@ -26,9 +26,9 @@ async def new_device(api: OpenApi, product_key: str, name: str = "") -> Identity
     return Identity(data["ProductKey"], data["DeviceName"], data["DeviceSecret"])
 
 
-async def connected(platform: Platform, identity: Identity, *, ext: int = 0) -> Device:
+async def connected(platform: Platform, identity: Identity, *, ext: int = 0, clean: bool = True) -> Device:
     host, port = platform.mqtt
-    return await Device(identity, ext=ext).connect(host, port)
+    return await Device(identity, ext=ext, clean=clean).connect(host, port)
 
 
 async def status(api: OpenApi, identity: Identity) -> str:
