@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.cable import cable
 from tests.support.child import free_port
+from tests.support.device import Device
 from tests.support.gateway_process import GatewayProcess, start_gateway
 from tests.support.gateways import Hub, RunningGateway, Taps, device_id, eventually, hub, tapped
 from tests.support.identity import Identity
@@ -121,6 +122,28 @@ async def test_a_gateway_that_was_frozen_past_its_lease_goes_on(
     assert (await taps.custom_many(stayer, 1))[0].payload == b"still here"
     assert [one.online for one in await sessions(other, mover, stayer)] == [True, True]
     assert words(taps, mover)[-1] == "online"
+
+
+async def test_what_was_queued_while_a_gateway_was_taken_for_dead_reaches_the_device(
+    platform: Hub, taps: Taps, frozen: GatewayProcess
+) -> None:
+    other = await platform.gateway(lease_seconds=LEASE)
+    identity = await platform.device(await platform.product())
+    device = await Device(identity, clean=False).connect(*frozen.mqtt)
+    await device.subscribe(identity.topic("get"))
+    frozen.child.pause()
+    await eventually(lambda: _is(words(taps, identity) == ["online", "offline"]), SOON)
+    messages = [
+        pb.Downlink(
+            device=device_id(identity), topic=identity.topic("get"), payload=b"%d" % number, qos=1, message_id=number
+        )
+        for number in range(1, 4)
+    ]
+    answer = await other.rpc.Deliver(pb.DeliverRequest(messages=messages, wait_ms=100))
+    assert [one.outcome for one in answer.deliveries] == [pb.OUTCOME_QUEUED] * 3
+    frozen.child.resume()
+    assert [(await device.receive(SOON)).payload for _ in messages] == [b"1", b"2", b"3"]
+    assert not device.closed.is_set()
 
 
 async def _is(value: bool) -> bool:

@@ -32,7 +32,8 @@ log = logging.getLogger("thinghub.connection_gateway.reassertion")
 
 
 class Reassertion:
-    """`every` is seconds between two comparisons for which there was no reason."""
+    """`every` is seconds between two comparisons for which there was no reason; `missed` is called after one that found
+    claims missing: until then nobody could tell this gateway what is for its sessions."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Reassertion:
         events: StatusEvents,
         per_second: int,
         every: float,
+        missed: Callable[[], None],
         clock_ms: Callable[[], int],
         count: Count,
     ) -> None:
@@ -51,6 +53,7 @@ class Reassertion:
         self._events = events
         self._per_second = per_second
         self._every = every
+        self._missed = missed
         self._clock_ms = clock_ms
         self._count = count
         self._wanted = asyncio.Event()
@@ -82,6 +85,7 @@ class Reassertion:
                 next_at = loop.time() + PAUSE_SECONDS
             await asyncio.sleep(max(0.0, next_at - loop.time()))
         if found.total() > found[Stand.HELD]:
+            self._missed()
             log.warning("claims were missing: %s", ", ".join(f"{many} {one.value}" for one, many in found.items()))
 
     async def _compare(self, sessions: Sequence[Session]) -> Counter[Stand]:
