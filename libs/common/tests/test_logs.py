@@ -126,6 +126,11 @@ def test_kafkas_library_is_silent_unless_debug_is_asked_for(set_up: logs.Handler
     assert [line["msg"] for line in _lines(out)] == ["connection failed"]
 
 
+def test_lines_of_the_audit_log_are_records_and_none_is_held_back() -> None:
+    gate = Gate()
+    assert all(gate.admit("thinghub.audit", logging.ERROR, "one template") for _ in range(10 * LINES_A_SECOND))
+
+
 def test_a_rare_event_passes_during_a_storm(log: logging.Logger, out: io.StringIO) -> None:
     for number in range(1000):
         log.warning("refused %s", number)

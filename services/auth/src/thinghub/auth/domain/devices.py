@@ -32,6 +32,12 @@ class Credential:
     sealed: Sealed | None
     rotation: Rotation | None = None
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Of the master keys that it is sealed with."""
+        former = self.rotation.former if self.rotation else None
+        return tuple(sealed.key_id for sealed in (self.sealed, former) if sealed)
+
 
 @dataclass(frozen=True, slots=True)
 class NewCredential:

@@ -103,9 +103,7 @@ class Devices:
 
     def _openable(self, cached: Mapping[DeviceId, Credential]) -> Mapping[DeviceId, Credential]:
         """Without copies under a master key that is gone: the store has had them sealed anew."""
-        return {
-            device: one for device, one in cached.items() if one.sealed is None or one.sealed.key_id in self._ring.ids
-        }
+        return {device: one for device, one in cached.items() if set(one.key_ids) <= set(self._ring.ids)}
 
     async def _fill(self, credentials: Sequence[Credential]) -> None:
         try:

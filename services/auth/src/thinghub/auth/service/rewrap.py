@@ -65,6 +65,7 @@ class Rewrapping:
         self._progress = progress
         self._pace = pace
         self._log = log
+        self._disagreed: list[str] = []
 
     async def run(self) -> Never:
         while True:
@@ -123,12 +124,13 @@ class Rewrapping:
 
     async def _agreed(self) -> bool:
         others = await self._agreement.others()
-        if others:
+        if others and others != self._disagreed:
             self._log.info(
                 "no secret is sealed anew yet: processes run with %s as their first master key, this one with %s",
                 " and ".join(others),
                 self._ring.active,
             )
+        self._disagreed = others
         return not others
 
     def _sealed_anew(self, sealed: Sealed, place: Place) -> Sealed | None:
