@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from thinghub.cli import api
 from thinghub.cli.audit import add_audit
+from thinghub.cli.deadletters import add_deadletters
 from thinghub.cli.keys import add_keys
 from thinghub.common.bus import open_bus
 from thinghub.common.bus.port import BusUnavailable, TopicSpec
@@ -22,7 +23,7 @@ log = logging.getLogger("thinghub.cli.admin")
 
 
 def admin_command(arguments: Sequence[str]) -> int:
-    """operate the platform's parts: bus topics, the audit log, master keys"""
+    """operate the platform's parts: bus topics, the audit log, master keys, dead letters"""
     parser = argparse.ArgumentParser(prog="thinghub admin", description="Operates the platform's parts.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     topics = verbs.add_parser("topics", help="create the bus topics that are missing")
@@ -31,6 +32,7 @@ def admin_command(arguments: Sequence[str]) -> int:
     topics.add_argument("--partitions", type=_partitions, action="append", default=[], metavar="TOPIC=N")
     add_audit(verbs)
     add_keys(verbs)
+    add_deadletters(verbs)
     given = parser.parse_args(arguments)
     if "answer" in given:
         return _answered(given)

@@ -22,7 +22,7 @@ def add_audit(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--key", metavar="ACCESS_KEY_ID", help="of the caller")
     parser.add_argument("--action", metavar="OPERATION")
     parser.add_argument("--code", help="OK, or the code of a refusal")
-    parser.add_argument("--since", type=_span, metavar="2h", help="a number with s, m, h or d")
+    parser.add_argument("--since", type=span, metavar="2h", help="a number with s, m, h or d")
     parser.add_argument("--limit", type=_limit, default=50, metavar="N", help="records at most (default: 50)")
     parser.add_argument("--json", action="store_true", help="one record a line, as the API tells it")
     api.add_options(parser)
@@ -64,14 +64,14 @@ def line(record: Mapping[str, Any]) -> str:
         target,
         record["RequestId"],
     )
-    return "  ".join(_printable(text) for text in shown if text)
+    return "  ".join(printable(text) for text in shown if text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _span(text: str) -> int:
+def span(text: str) -> int:
     match = _SPAN.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text} is not a number with s, m, h or d")

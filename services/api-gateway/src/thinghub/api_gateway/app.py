@@ -22,6 +22,7 @@ import grpc
 from thinghub.api_gateway.adapters.applications import RpcApplications
 from thinghub.api_gateway.adapters.audit import RpcAudit
 from thinghub.api_gateway.adapters.auth import RpcAccessKeys, RpcCallers, RpcSecrets
+from thinghub.api_gateway.adapters.dead_letters import RpcDeadLetters
 from thinghub.api_gateway.adapters.desired import RpcDesired
 from thinghub.api_gateway.adapters.device_secrets import RpcDeviceSecrets
 from thinghub.api_gateway.adapters.gateway import RpcGateways
@@ -155,6 +156,7 @@ def _owners(channels: dict[str, grpc.aio.Channel], message_ids: LeasedMessageIds
         histories=RpcHistories(channels["shadow"]),
         gateways=RpcGateways(channels["connection-gateway"]),
         rules=RpcRules(channels["rule-engine"]),
+        dead_letters=RpcDeadLetters(channels["rule-engine"]),
         shadows=RpcShadows(channels["shadow"]),
         ota=RpcOta(channels["ota"]),
         message_ids=message_ids,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from thinghub.api_gateway.domain.audit import AuditCall, AuditQuery, AuditRecord
+from thinghub.api_gateway.domain.dead_letters import DeadLetter, DeadLetterQuery, Redrive, Redriven
 from thinghub.api_gateway.domain.master_keys import MasterKeyUse
 from thinghub.api_gateway.domain.ota import (
     Cancellation,
@@ -293,6 +294,16 @@ class Rules(Protocol):
     async def create_action(self, instance_id: str, action: RuleAction) -> int: ...
     async def list_actions(self, instance_id: str, rule_id: int) -> Sequence[RuleAction]: ...
     async def delete_action(self, instance_id: str, action_id: int) -> None: ...
+
+
+class DeadLetters(Protocol):
+    async def page(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
+        """Newest first."""
+
+    async def get(self, instance_id: str, dead_letter_id: int) -> tuple[DeadLetter, bytes]:
+        """With its result, JSON."""
+
+    async def redrive(self, redrive: Redrive) -> Redriven: ...
 
 
 class Shadows(Protocol):

@@ -22,6 +22,7 @@ from thinghub.rule_engine.adapters.bus_messages import BusMessages
 from thinghub.rule_engine.adapters.bus_parking import RETRY_TOPICS, BusParking
 from thinghub.rule_engine.adapters.bus_watch import see_bus
 from thinghub.rule_engine.adapters.gateway_devices import GatewayDevices
+from thinghub.rule_engine.adapters.postgres_deadletters import PostgresDeadLetters
 from thinghub.rule_engine.adapters.postgres_rules import PostgresRules
 from thinghub.rule_engine.adapters.registry_products import RegistryProducts
 from thinghub.rule_engine.adapters.sinks.functions import FunctionSinks
@@ -34,10 +35,13 @@ from thinghub.rule_engine.domain.retries import Delays
 from thinghub.rule_engine.entrypoints import messages
 from thinghub.rule_engine.entrypoints.consumer import GROUP, consume
 from thinghub.rule_engine.entrypoints.control import Control
+from thinghub.rule_engine.entrypoints.deadletters import DeadLetterRecords
+from thinghub.rule_engine.entrypoints.deadletters_rpc import DeadLetterServicer
 from thinghub.rule_engine.entrypoints.messages import Messages
 from thinghub.rule_engine.entrypoints.retries import Retries
 from thinghub.rule_engine.entrypoints.rpc import RuleServicer
 from thinghub.rule_engine.service.catalogue import Catalogue
+from thinghub.rule_engine.service.deadletters import DeadLetters
 from thinghub.rule_engine.service.engine import Engine
 from thinghub.rule_engine.service.lane import Bounds
 from thinghub.rule_engine.service.lanes import Kinds, Lanes
@@ -45,7 +49,7 @@ from thinghub.rule_engine.service.observation import Observation
 from thinghub.rule_engine.service.ownership import Ownership
 from thinghub.rule_engine.service.rules import Rules
 from thinghub.rule_engine.settings import Settings
-from thinghubpb.rule.v1 import rule_pb2_grpc
+from thinghubpb.rule.v1 import deadletters_pb2_grpc, rule_pb2_grpc
 
 TOPICS = (*messages.TOPICS, *RETRY_TOPICS, bus_topics.RULE_DEADLETTER, bus_topics.CONTROL)
 MIGRATIONS = "thinghub.rule_engine.migrations"
@@ -83,14 +87,14 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
         engine = Engine(lanes, observation)
         catalogue = Catalogue(store, engine, observation, settings.reload_seconds)
         rules = Rules(store, kinds, ownership, BusChanges(bus), catalogue, now_ms)
-        servicer = RuleServicer(rules, engine.status)
-        await stack.enter_async_context(
-            serve_rpc(
-                settings.rpc_listen,
-                lambda server: rule_pb2_grpc.add_RuleServiceServicer_to_server(servicer, server),
-                runtime,
-            )
-        )
+        kept_letters = PostgresDeadLetters(postgres)
+        letters = DeadLetters(kept_letters, parking, now_ms)
+
+        def add(server: grpc.aio.Server) -> None:
+            rule_pb2_grpc.add_RuleServiceServicer_to_server(RuleServicer(rules, engine.status), server)
+            deadletters_pb2_grpc.add_DeadLetterServiceServicer_to_server(DeadLetterServicer(letters), server)
+
+        await stack.enter_async_context(serve_rpc(settings.rpc_listen, add, runtime))
         retries = Retries(engine, catalogue.reload, now_ms)
         appeared = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -100,8 +104,10 @@ async def serve(settings: Settings, runtime: Runtime) -> None:
             tasks.create_task(_listen(bus, appeared, catalogue))
             tasks.create_task(_count_waiting(parking, observation))
             await catalogue.loaded.wait()
+            tasks.create_task(letters.purge(settings.dead_letter_days, settings.dead_letters_kept))
             await appeared.wait()
             own: dict[str, Handler] = dict.fromkeys(messages.TOPICS, Messages(engine, observation))
+            own[bus_topics.RULE_DEADLETTER] = DeadLetterRecords(kept_letters)
             waiting = dict.fromkeys(RETRY_TOPICS, retries)
             tasks.create_task(consume(bus, own, waiting, settings.max_records))
 

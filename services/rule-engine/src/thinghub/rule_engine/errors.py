@@ -141,3 +141,15 @@ class DescriptionInvalid(InvalidArgument):
 
 class RuleIdInvalid(InvalidArgument):
     reason = "rule_id_invalid"
+
+
+class DeadLetterNotFound(NotFound):
+    """It was removed with its rule or by age, or never was."""
+
+    reason = "dead_letter_not_found"
+
+
+class DeadLettersUnbounded(InvalidArgument):
+    """Nothing says which dead letters are meant."""
+
+    reason = "dead_letters_unbounded"

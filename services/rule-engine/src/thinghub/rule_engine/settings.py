@@ -35,3 +35,5 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_RULE_ENGINE_"):
     reload_seconds: float = Field(
         30.0, gt=0, le=3600, description="how often rules are read when nothing was announced"
     )
+    dead_letter_days: float = Field(7.0, gt=0, le=365, description="how long dead letters are kept to be looked at")
+    dead_letters_kept: int = Field(100_000, ge=1, description="of all rules; the oldest beyond these are removed")

@@ -66,7 +66,7 @@ class RpcProducts:
         request = pb.GetProductPoliciesRequest(product_keys=[product_key])
         (policy,) = (await self._registry.GetProductPolicies(request)).policies
         classes = tuple(value(TopicClass, cls) for cls in policy.topic_classes)
-        return Policy(policy.found, policy.instance_id, classes, value(Limits, policy.limits))
+        return Policy(policy.found, policy.instance_id, classes, value(Limits, policy.limits), policy.not_stored)
 
 
 class RpcDevices:

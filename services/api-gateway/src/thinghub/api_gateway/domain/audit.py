@@ -13,11 +13,11 @@ MAX_VALUE = 1000
 MAX_ADDRESS = 64
 
 TARGETS = frozenset({
-    "AccessKeyId", "ActionId", "ApplyId", "BoundInstanceId", "Count", "Days", "DestVersion", "DeviceName",
-    "DeviceNameList", "FirmwareId", "FirmwareName", "FunctionBlockId", "GwDeviceName", "GwIotId", "GwProductKey",
-    "Identifier", "InstanceId", "IotId", "JobId", "ModelVersion", "ModuleName", "Name", "ProductKey", "ProductName",
-    "PropKey", "Role", "RuleId", "ShortTopic", "TargetDeviceName", "TargetSelection", "TopicFullName", "TopicId",
-    "TopicShortName", "Type",
+    "AccessKeyId", "ActionId", "ApplyId", "BoundInstanceId", "Count", "Days", "DeadLetterIds", "DestVersion",
+    "DeviceName", "DeviceNameList", "FirmwareId", "FirmwareName", "FunctionBlockId", "GwDeviceName", "GwIotId",
+    "GwProductKey", "Identifier", "InstanceId", "IotId", "JobId", "ModelVersion", "ModuleName", "Name", "ProductKey",
+    "ProductName", "PropKey", "Role", "RuleId", "ShortTopic", "TargetDeviceName", "TargetSelection", "TopicFullName",
+    "TopicId", "TopicShortName", "Type",
 })  # fmt: skip
 """Members, of requests and of answers, that name what a call acts on. All are shown to whoever may read the log."""
 

@@ -25,6 +25,7 @@ from thinghub.api_gateway.ports import (
     Applications,
     Audit,
     Callers,
+    DeadLetters,
     Desired,
     Devices,
     DeviceSecrets,
@@ -74,6 +75,7 @@ class Owners:
     histories: Histories
     gateways: Gateways
     rules: Rules
+    dead_letters: DeadLetters
     shadows: Shadows
     ota: Ota
     message_ids: MessageIdSource

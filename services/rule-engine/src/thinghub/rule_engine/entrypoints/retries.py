@@ -32,12 +32,12 @@ class Retries:
         self._stopping.set()
 
     async def __call__(self, records: Sequence[BusRecord]) -> None:
-        waiting = deque(decoded for record in records if (decoded := _decode(record)) is not None)
+        waiting = deque(decoded for record in records if (decoded := decode(record)) is not None)
         while waiting:
             await self._until(_due(waiting[0]))
             outputs: list[Output] = []
             while waiting and _due(waiting[0]) <= self._now_ms() and len(outputs) < MAX_OUTPUTS:
-                outputs += map(_output, waiting.popleft().actions)
+                outputs += map(output_of, waiting.popleft().actions)
             await self._engine.retry(outputs, self._refresh)
 
     async def _until(self, due_ms: int) -> None:
@@ -57,7 +57,8 @@ def _due(record: retry_pb2.RetryRecord) -> int:
     return max(action.not_before_ms for action in record.actions)
 
 
-def _decode(record: BusRecord) -> retry_pb2.RetryRecord | None:
+def decode(record: BusRecord) -> retry_pb2.RetryRecord | None:
+    """None for what is not one, or an empty one."""
     try:
         decoded = retry_pb2.RetryRecord.FromString(record.value)
     except DecodeError:
@@ -66,7 +67,7 @@ def _decode(record: BusRecord) -> retry_pb2.RetryRecord | None:
     return decoded if decoded.actions else None
 
 
-def _output(action: retry_pb2.RenderedAction) -> Output:
+def output_of(action: retry_pb2.RenderedAction) -> Output:
     origin = Origin(
         action.message_id,
         action.product_key,
