@@ -1,5 +1,6 @@
 """The audit log of API changes: over a real socket, and what is done while it cannot be written."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -12,7 +13,7 @@ from tests.support.openapi import ApiRefused, Key
 from thinghub.api_gateway.domain.audit import COUNTED, TARGETS, AuditCall, AuditQuery, AuditRecord, Origin, Recording
 from thinghub.api_gateway.domain.values import Caller, Role
 from thinghub.api_gateway.errors import Refused
-from thinghub.api_gateway.service.auditing import COMMANDS, TRAFFIC, Auditor, recording
+from thinghub.api_gateway.service.auditing import COMMANDS, REST_SECONDS, TRAFFIC, Auditor, recording
 from thinghub.api_gateway.service.model import Members, wire_name
 from thinghub.api_gateway.service.operation import Operation
 from thinghub.api_gateway.service.table import OPERATIONS
@@ -120,14 +121,18 @@ async def test_pages_go_back_to_the_first_record(platform: "Platform") -> None:
 
 
 class AwayAudit:
-    """An audit log that cannot be written; `outcomes_only` takes the beginning of a record and not its end."""
+    """An audit log that cannot be written; `outcomes_only` takes the beginning of a record and not its end, `frozen`
+    never answers."""
 
-    def __init__(self, outcomes_only: bool = False) -> None:
+    def __init__(self, outcomes_only: bool = False, frozen: bool = False) -> None:
         self.outcomes_only = outcomes_only
+        self.frozen = frozen
         self.asked = 0
 
     async def begin(self, call: AuditCall) -> int:
         self.asked += 1
+        if self.frozen:
+            await asyncio.Event().wait()
         if self.outcomes_only:
             return 7
         raise Unavailable("auth is away")
@@ -141,7 +146,14 @@ class AwayAudit:
 
 def called(name: str) -> tuple[Operation, Caller, str, Any, Origin]:
     operation = TABLE[name]
-    members = {"ProductKey": "a1pk", "DeviceName": "dev1", "Items": "{}", "RuleId": 1, "Args": "{}"}
+    members = {
+        "ProductKey": "a1pk",
+        "DeviceName": "dev1",
+        "Items": "{}",
+        "RuleId": 1,
+        "Args": "{}",
+        "Identifier": "open",
+    }
     request = operation.request.model_validate(members, by_alias=True)
     return operation, Caller("key1", Role.ADMINISTRATOR), "", request, Origin("R1", "rest", "192.0.2.7")
 
@@ -166,6 +178,17 @@ async def test_a_command_to_a_device_is_performed_without_the_log_and_said_aloud
     now += 6
     assert await auditor.begin(*called("SetDeviceProperty")) is None
     assert audit.asked == 2
+
+
+async def test_a_frozen_log_holds_one_command_up_and_not_the_others() -> None:
+    audit = AwayAudit(frozen=True)
+    auditor = Auditor(audit, time.monotonic)
+    begun = time.monotonic()
+    assert await auditor.begin(*called("InvokeThingService")) is None
+    for _ in range(50):
+        assert await auditor.begin(*called("SetDeviceProperty")) is None
+    assert audit.asked == 1
+    assert time.monotonic() - begun < REST_SECONDS
 
 
 async def test_an_outcome_that_cannot_be_added_is_said_aloud_and_the_answer_stands(

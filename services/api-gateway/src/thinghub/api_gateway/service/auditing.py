@@ -21,7 +21,8 @@ from thinghub.api_gateway.service.operation import Operation
 from thinghub.common.errors import Fault
 from thinghub.common.tracing import current
 
-BEGIN_SECONDS = 3.0
+CHANGE_SECONDS = 3.0
+COMMAND_SECONDS = 1.0
 FINISH_SECONDS = 2.0
 REST_SECONDS = 5.0
 UNRECORDED = "The change cannot be recorded in the audit log now, so it was not made; try again."
@@ -65,11 +66,13 @@ class Trail:
 
 
 class Auditor:
-    """`clock` is monotonic seconds; it spaces out attempts for commands while the log cannot be written."""
+    """`clock` is monotonic seconds; while the log cannot be written, one command in a while tries, and the others do
+    not wait."""
 
     def __init__(self, audit: Audit, clock: Callable[[], float]) -> None:
         self._audit = audit
         self._clock = clock
+        self._away = False
         self._rest_until = 0.0
 
     async def begin(
@@ -80,18 +83,31 @@ class Auditor:
         if kind is Recording.NEVER:
             return None
         call = _call(operation, caller, instance_id, request, origin)
-        if kind is Recording.TRY and self._clock() < self._rest_until:
+        return await self._must(call) if kind is Recording.MUST else await self._try(call)
+
+    async def _must(self, call: AuditCall) -> Trail:
+        try:
+            return await self._begun(call, CHANGE_SECONDS)
+        except (Fault, TimeoutError) as error:
+            raise Refused(SERVICE_UNAVAILABLE, UNRECORDED) from error
+
+    async def _try(self, call: AuditCall) -> Trail | None:
+        if self._away and self._clock() < self._rest_until:
             _tell(call)
             return None
+        self._rest_until = self._clock() + REST_SECONDS
         try:
-            async with asyncio.timeout(BEGIN_SECONDS):
-                return Trail(self._audit, await self._audit.begin(call), operation.name, origin.request_id)
-        except (Fault, TimeoutError) as error:
-            if kind is Recording.TRY:
-                self._rest_until = self._clock() + REST_SECONDS
-                _tell(call)
-                return None
-            raise Refused(SERVICE_UNAVAILABLE, UNRECORDED) from error
+            trail = await self._begun(call, COMMAND_SECONDS)
+        except (Fault, TimeoutError):
+            self._away = True
+            _tell(call)
+            return None
+        self._away = False
+        return trail
+
+    async def _begun(self, call: AuditCall, seconds: float) -> Trail:
+        async with asyncio.timeout(seconds):
+            return Trail(self._audit, await self._audit.begin(call), call.action, call.request_id)
 
 
 def _tell(call: AuditCall) -> None:
