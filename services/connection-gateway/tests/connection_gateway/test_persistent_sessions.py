@@ -9,6 +9,7 @@ from tests.support.device import Device, Inbound
 from tests.support.gateway_core import connect_packet
 from tests.support.gateways import Hub, RunningGateway, device_id, eventually, hub
 from tests.support.identity import Identity
+from tests.support.servers import RedisServer
 from thinghub.common.redis import cmd, open_redis
 from thinghubpb.gateway.v1 import gateway_pb2 as pb
 
@@ -365,3 +366,30 @@ async def test_a_deleted_device_leaves_nothing_behind(platform: Hub) -> None:
     device = await gateway.connect(identity, clean=False)
     assert not device.session_present
     assert await quiet(device)
+
+
+async def test_an_outage_of_redis_is_told_and_loses_nothing(
+    redis_url: str, private_redis: RedisServer, postgres_dsn: str, prefix: str
+) -> None:
+    async with hub(private_redis.url, postgres_dsn, prefix, bus_url=f"streams+{redis_url}") as platform:
+        gateway = await platform.gateway()
+        identity, other = [await platform.device(await platform.product()) for _ in range(2)]
+        device, changing = [await gateway.connect(one, clean=False) for one in (identity, other)]
+        await device.subscribe(identity.topic("get"))
+        assert await deliver(gateway, identity, [b"1"], wait_ms=3000) == ["DELIVERED"]
+        private_redis.pause()
+        try:
+            assert await deliver(gateway, identity, [b"not stored"]) == ["FAILED"]
+            subscribing = asyncio.create_task(changing.subscribe(other.topic("get")))
+            await changing.wait_closed(8)
+            subscribing.cancel()
+        finally:
+            private_redis.resume()
+        await asyncio.wait_for(gateway.runtime.health.wait_ready(), 15)
+        assert not device.closed.is_set()
+
+        async def again() -> bool:
+            return await deliver(gateway, identity, [b"2"], wait_ms=3000) == ["DELIVERED"]
+
+        await eventually(again, 10)
+        assert (await received(device, 2))[0].payload == b"1"

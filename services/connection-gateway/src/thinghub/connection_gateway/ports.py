@@ -9,7 +9,7 @@ from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.estates import Expired, Reclaimed
 from thinghub.connection_gateway.domain.kept import Change, Kept
 from thinghub.connection_gateway.domain.live import Live
-from thinghub.connection_gateway.domain.outbox import Place, Taken
+from thinghub.connection_gateway.domain.outbox import Missed, Place, Taken
 from thinghub.connection_gateway.domain.outbox import Wanted as QueueWanted
 from thinghub.connection_gateway.domain.outcomes import Downlink, Outcome
 from thinghub.connection_gateway.domain.rrpc import Answer
@@ -106,7 +106,8 @@ class Put:
 
 
 class Queues(Protocol):
-    """What persistent sessions keep. Every method but `put` and `change` raises QueueUnavailable."""
+    """What persistent sessions keep. `kept`, `renew` and `forget` raise QueueUnavailable; the others say of each device
+    whether it could be done, so that one whose store is away does not keep the others waiting."""
 
     async def kept(self, devices: Sequence[Device]) -> list[Kept | None]:
         """One a device, in order; None without a persistent session."""
@@ -114,11 +115,11 @@ class Queues(Protocol):
     async def put(self, messages: Sequence[Downlink]) -> list[Put | None]:
         """Stores them behind what is there and says who owns the session, in one step; None: it keeps nothing."""
 
-    async def take(self, wanted: Sequence[QueueWanted]) -> list[Taken | None]:
-        """Messages for own sessions, noted as sent; None: another claim holds the device, or none."""
+    async def take(self, wanted: Sequence[QueueWanted]) -> list[Taken | Missed]:
+        """Messages for own sessions, noted as sent."""
 
-    async def drop(self, sequences: Sequence[tuple[Device, Sequence[int]]]) -> None:
-        """Deletes messages; unknown ones are as good as deleted."""
+    async def drop(self, sequences: Sequence[tuple[Device, Sequence[int]]]) -> list[bool]:
+        """Whether they are deleted, one a device; unknown ones are as good as deleted."""
 
     async def change(self, changes: Sequence[Change]) -> list[bool]:
         """Whether each change of an own session's subscriptions is stored; those of one device in order."""

@@ -12,7 +12,7 @@ from thinghub.connection_gateway.adapters.redis_queues import Bounds, RedisQueue
 from thinghub.connection_gateway.domain.claims import Claimed, Wanted
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.kept import Change, Kept
-from thinghub.connection_gateway.domain.outbox import Taken
+from thinghub.connection_gateway.domain.outbox import Missed, Taken
 from thinghub.connection_gateway.domain.outbox import Wanted as QueueWanted
 from thinghub.connection_gateway.domain.outcomes import Downlink
 from thinghub.connection_gateway.errors import QueueUnavailable
@@ -52,7 +52,7 @@ async def put(queues: RedisQueues, *payloads: bytes, ttl_ms: int = 0, device: De
 
 async def take(queues: RedisQueues, epoch: int, after: int = 0, count: int = 50, room: int = 1 << 20) -> Taken:
     (taken,) = await queues.take([QueueWanted(ONE, epoch, after, count, room)])
-    assert taken is not None
+    assert isinstance(taken, Taken)
     return taken
 
 
@@ -129,7 +129,7 @@ async def test_who_lost_the_claim_takes_nothing(claims: RedisClaims, queues: Red
     first = await claim(claims)
     await put(queues, b"1")
     second = await claim(claims)
-    assert await queues.take([QueueWanted(ONE, first.epoch, 0, 10, 1000)]) == [None]
+    assert await queues.take([QueueWanted(ONE, first.epoch, 0, 10, 1000)]) == [Missed.NOT_OURS]
     assert [one.dup for one in (await take(queues, second.epoch)).messages] == [False]
 
 
@@ -230,7 +230,9 @@ async def test_many_devices_are_one_batch(claims: RedisClaims, queues: RedisQueu
     assert all(one and one.place for one in found)
     wanted = [QueueWanted(device, one.epoch, 0, 5, 100) for device, one in zip(devices, claimed, strict=True)]
     taken = await queues.take(wanted)
-    assert [payloads(one) for one in taken if one] == [[device.device_name.encode()] for device in devices]
+    assert [payloads(one) for one in taken if isinstance(one, Taken)] == [
+        [device.device_name.encode()] for device in devices
+    ]
 
 
 async def test_what_too_few_replicas_have_is_not_said_to_be_stored(private_redis: RedisServer) -> None:
@@ -251,6 +253,8 @@ async def test_a_redis_that_is_away_is_said(private_redis: RedisServer) -> None:
         with pytest.raises(QueueUnavailable):
             await queues.kept([ONE])
         assert await queues.put([Downlink(ONE, TOPIC, b"x", 1, 1)]) == [Put(None)]
+        assert await queues.take([QueueWanted(ONE, 1, 0, 10, 1000)]) == [Missed.UNAVAILABLE]
+        assert await queues.drop([(ONE, [1])]) == [False]
         assert await queues.change([Change(ONE, 1, ("/pk/d1/user/get",))]) == [False]
     finally:
         private_redis.resume()

@@ -17,7 +17,7 @@ from thinghub.common.redis import Answer, Command, Redis, RedisError, Script, Wa
 from thinghub.connection_gateway.adapters.redis_claims import kept_of, queue_keys, session_key
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.kept import Change, Kept
-from thinghub.connection_gateway.domain.outbox import Place, Stored, Taken, Wanted
+from thinghub.connection_gateway.domain.outbox import Missed, Place, Stored, Taken, Wanted
 from thinghub.connection_gateway.domain.outcomes import Downlink
 from thinghub.connection_gateway.errors import QueueUnavailable
 from thinghub.connection_gateway.ports import Put
@@ -164,12 +164,17 @@ class RedisQueues:
             found += [_put(answer) for answer in answers]
         return found
 
-    async def take(self, wanted: Sequence[Wanted]) -> list[Taken | None]:
-        answers = await self._run([self._take(one) for one in wanted])
+    async def take(self, wanted: Sequence[Wanted]) -> list[Taken | Missed]:
+        if not wanted:
+            return []
+        answers = await self._redis.run([self._take(one) for one in wanted], DEADLINE)
         return [_taken(answer) for answer in answers]
 
-    async def drop(self, sequences: Sequence[tuple[Device, Sequence[int]]]) -> None:
-        await self._run([script(_DROP, queue_keys(device)[1:], many) for device, many in sequences])
+    async def drop(self, sequences: Sequence[tuple[Device, Sequence[int]]]) -> list[bool]:
+        if not sequences:
+            return []
+        commands = [script(_DROP, queue_keys(device)[1:], many) for device, many in sequences]
+        return [not isinstance(answer, RedisError) for answer in await self._redis.run(commands, DEADLINE)]
 
     async def change(self, changes: Sequence[Change]) -> list[bool]:
         if not changes:
@@ -247,9 +252,11 @@ def _put(answer: Answer) -> Put | None:
     return Put(Place(int(sequence), displaced, expired), gateway.decode(), address.decode(), int(epoch))
 
 
-def _taken(answer: Answer) -> Taken | None:
-    if not isinstance(answer, list) or answer[0] == 0:
-        return None
+def _taken(answer: Answer) -> Taken | Missed:
+    if not isinstance(answer, list):
+        return Missed.UNAVAILABLE
+    if answer[0] == 0:
+        return Missed.NOT_OURS
     _, sent, upto, newest, expired, messages = answer
     mark = int(sent)
     return Taken(

@@ -12,6 +12,7 @@ earlier connection, or may have been, is sent again from the head with DUP.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from thinghub.connection_gateway.domain.device import Device
 
@@ -58,6 +59,15 @@ class Taken:
     expired: Sequence[int]
     upto: int
     last: int
+
+
+class Missed(Enum):
+    """Why nothing could be taken."""
+
+    # Another claim holds the device, or none does.
+    NOT_OURS = "not_ours"
+    # The store of this device does not answer, or refuses.
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from thinghub.connection_gateway.domain.device import Device
-from thinghub.connection_gateway.domain.outbox import Outbox, Stored, Taken, Window
+from thinghub.connection_gateway.domain.outbox import Missed, Outbox, Stored, Taken, Window
 from thinghub.connection_gateway.domain.outcomes import Outcome
 from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.errors import QueueUnavailable
@@ -22,11 +22,13 @@ from thinghub.connection_gateway.ports import Connections, Count, Pushed, Queues
 from thinghub.connection_gateway.service.closing import Closing
 
 BATCH = 64
+DELETIONS = 500
 # A refusal of the connection comes within this.
 GRACE_SECONDS = 0.05
 # Until a refused message is tried again: over the device's rate, or the connection is full.
 PAUSE_SECONDS = 0.2
-RETRY_SECONDS = 0.5
+# Until a device whose store is away is tried again.
+RETRY_SECONDS = 1.0
 
 log = logging.getLogger("thinghub.connection_gateway.outboxes")
 
@@ -76,6 +78,7 @@ class Outboxes:
         self._flight: dict[int, tuple[_Open, Stored]] = {}
         self._bytes = 0
         self._acknowledged: dict[Device, list[int]] = {}
+        self._undeleted: set[Device] = set()  # those that are tried again after a pause
         self._wake = asyncio.Event()
         self._look = asyncio.Event()
 
@@ -163,27 +166,29 @@ class Outboxes:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            try:
-                await self._turn()
-            except QueueUnavailable as fault:
-                log.warning("queues wait: %s", fault)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
+            await self._turn()
 
     async def _turn(self) -> None:
         await self._delete()
-        wanting = [one for one in self._ready if one.unsure is None and one.outbox.behind][:BATCH]
+        wanting = [one for one in self._ready if self._wants(one)][:BATCH]
         if len(self._flight) >= self._bound or self._bytes >= self._max_bytes:
             wanting = []  # woken again by what is answered
         taken = await self._queues.take([one.outbox.wish(one.session.device, self._epoch(one)) for one in wanting])
         for opened, found in zip(wanting, taken, strict=True):
             self._ready.pop(opened, None)
-            if found is not None:
+            if isinstance(found, Taken):
                 self._took(opened, found)
+            elif found is Missed.UNAVAILABLE:
+                self._tally("queue_unavailable")
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._awake, opened)
         for opened in [one for one in self._ready if one.unsure is not None or not one.outbox.behind]:
             del self._ready[opened]
         if wanting:
             self._wake.set()
+
+    def _wants(self, opened: _Open) -> bool:
+        """What could not be deleted yet would be taken once more."""
+        return opened.unsure is None and opened.outbox.behind and opened.session.device not in self._undeleted
 
     def _took(self, opened: _Open, taken: Taken) -> None:
         opened.outbox.took(taken)
@@ -255,12 +260,22 @@ class Outboxes:
 
     async def _delete(self) -> None:
         """Writes what was acknowledged; it is kept until that is done."""
-        batch = {device: list(sequences) for device, sequences in self._acknowledged.items()}
-        await self._queues.drop(list(batch.items()))
-        for device, sequences in batch.items():
+        due = [device for device in self._acknowledged if device not in self._undeleted][:DELETIONS]
+        batch = [(device, list(self._acknowledged[device])) for device in due]
+        for (device, sequences), done in zip(batch, await self._queues.drop(batch), strict=True):
+            if not done:
+                self._undeleted.add(device)
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, device)
+                continue
             del self._acknowledged[device][: len(sequences)]
             if not self._acknowledged[device]:
                 del self._acknowledged[device]
+        if len(due) == DELETIONS:
+            self._wake.set()
+
+    def _retry(self, device: Device) -> None:
+        self._undeleted.discard(device)
+        self._wake.set()
 
     async def _renew_all(self) -> None:
         """Now and then, what connected sessions keep is kept on, and a wake-up that was lost is made good."""
