@@ -20,9 +20,9 @@ from thinghub.connection_gateway.domain.sessions import Session, SessionTable
 from thinghub.connection_gateway.errors import QueueUnavailable
 from thinghub.connection_gateway.ports import Connections, Count, Pushed, Queues
 from thinghub.connection_gateway.service.closing import Closing
+from thinghub.connection_gateway.service.deletions import Deletions
 
 BATCH = 64
-DELETIONS = 500
 # A refusal of the connection comes within this.
 GRACE_SECONDS = 0.05
 # Until a refused message is tried again: over the device's rate, or the connection is full.
@@ -77,9 +77,8 @@ class Outboxes:
         self._tokens = count(-1, -1)  # those of other pushes are positive
         self._flight: dict[int, tuple[_Open, Stored]] = {}
         self._bytes = 0
-        self._acknowledged: dict[Device, list[int]] = {}
-        self._undeleted: set[Device] = set()  # those that are tried again after a pause
         self._wake = asyncio.Event()
+        self._deletions = Deletions(queues, self._wake.set)
         self._look = asyncio.Event()
 
     def begin(self, sessions: Iterable[Session]) -> None:
@@ -155,9 +154,7 @@ class Outboxes:
 
     async def settled(self, devices: set[Device], deadline: float) -> None:
         """Waits until what these devices acknowledged is deleted, no longer than `deadline` seconds."""
-        until = asyncio.get_running_loop().time() + deadline
-        while not devices.isdisjoint(self._acknowledged) and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.002)
+        await self._deletions.settled(devices, deadline)
 
     def __len__(self) -> int:
         return len(self._flight)
@@ -169,7 +166,7 @@ class Outboxes:
             await self._turn()
 
     async def _turn(self) -> None:
-        await self._delete()
+        await self._deletions.write()
         wanting = [one for one in self._ready if self._wants(one)][:BATCH]
         if len(self._flight) >= self._bound or self._bytes >= self._max_bytes:
             wanting = []  # woken again by what is answered
@@ -188,7 +185,7 @@ class Outboxes:
 
     def _wants(self, opened: _Open) -> bool:
         """What could not be deleted yet would be taken once more."""
-        return opened.unsure is None and opened.outbox.behind and opened.session.device not in self._undeleted
+        return opened.unsure is None and opened.outbox.behind and not self._deletions.failed(opened.session.device)
 
     def _took(self, opened: _Open, taken: Taken) -> None:
         opened.outbox.took(taken)
@@ -230,8 +227,7 @@ class Outboxes:
         elif outcome in (Outcome.DELIVERED, Outcome.NO_SUBSCRIBER):
             self._tally(f"queue_{outcome}")
             opened.outbox.done(message.sequence)
-            self._acknowledged.setdefault(opened.session.device, []).append(message.sequence)
-            self._wake.set()
+            self._deletions.add(opened.session.device, message.sequence)
             _tell(opened, message.sequence, outcome)
         elif outcome is Outcome.TIMEOUT and opened.session.handle in self._open:
             self._closing.close([opened.session], "unacknowledged")
@@ -257,25 +253,6 @@ class Outboxes:
         if opened.session.handle in self._open and opened.outbox.behind:
             self._ready[opened] = None
             self._wake.set()
-
-    async def _delete(self) -> None:
-        """Writes what was acknowledged; it is kept until that is done."""
-        due = [device for device in self._acknowledged if device not in self._undeleted][:DELETIONS]
-        batch = [(device, list(self._acknowledged[device])) for device in due]
-        for (device, sequences), done in zip(batch, await self._queues.drop(batch), strict=True):
-            if not done:
-                self._undeleted.add(device)
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, device)
-                continue
-            del self._acknowledged[device][: len(sequences)]
-            if not self._acknowledged[device]:
-                del self._acknowledged[device]
-        if len(due) == DELETIONS:
-            self._wake.set()
-
-    def _retry(self, device: Device) -> None:
-        self._undeleted.discard(device)
-        self._wake.set()
 
     async def _renew_all(self) -> None:
         """Now and then, what connected sessions keep is kept on, and a wake-up that was lost is made good."""
