@@ -399,7 +399,7 @@ async def test_a_row_action_needs_its_secret_and_its_table(platform: "Platform",
     [
         ({"Select": "a b c"}, "iot.messagebroker.IncorrectRuleSql"),
         ({"Where": "a >"}, "iot.messagebroker.IncorrectRuleSql"),
-        ({"TopicType": 0, "ShortTopic": "+/thing/list/found"}, "iot.ruleng.IncorrectSysTopic"),
+        ({"TopicType": 0, "ShortTopic": "+/thing/nothing/like/it"}, "iot.ruleng.IncorrectSysTopic"),
         ({"TopicType": 7}, "iot.ruleng.IncorrectType"),
         ({"Name": "n" * 31}, "iot.rule.CreateRuleException"),
     ],
