@@ -23,7 +23,8 @@ DOWN_SECONDS = 1.0
 
 class Processes(Platform):
     """`env` is added to every service's environment, `packages` says where ota keeps them (a directory when it does
-    not). Ports stay the same from one start to the next."""
+    not). Ports stay the same from one start to the next. `gateways` processes hold devices: the first is
+    `connection-gateway`, the next `connection-gateway-2`; `mqtt_of` has the address of each."""
 
     def __init__(
         self,
@@ -35,13 +36,16 @@ class Processes(Platform):
         prefix: str,
         env: dict[str, str] | None = None,
         packages: dict[str, str] | None = None,
+        gateways: int = 1,
     ) -> None:
         super().__init__(sink_dsn=postgres_dsn)
         tls = folder / "tls"
         tls.mkdir(parents=True)
         files = certificates.ensure(tls)
-        rpc = {name: f"127.0.0.1:{free_port()}" for name in SERVICES}
-        self._metrics = {name: free_port() for name in SERVICES}
+        more = [f"connection-gateway-{number}" for number in range(2, gateways + 1)]
+        names = (*SERVICES, *more)
+        rpc = {name: f"127.0.0.1:{free_port()}" for name in names}
+        self._metrics = {name: free_port() for name in names}
         self._shared = {
             "THINGHUB_REDIS_URL": redis_url,
             "THINGHUB_REDIS_PREFIX": prefix,
@@ -51,11 +55,12 @@ class Processes(Platform):
             **(env or {}),
         }
         self.mqtt, self.mqtts = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        self.mqtt_of = {"connection-gateway": self.mqtt} | {name: ("127.0.0.1", free_port()) for name in more}
         api_port = free_port()
         self.api_url, self.ca = f"http://127.0.0.1:{api_port}", str(files.authority)
         self.key = Key(f"TH{secrets.token_hex(11)}", secrets.token_urlsafe(30))
         targets = {"auth": rpc["auth"], "registry": rpc["device-registry"]}
-        later = {"gateway": rpc["connection-gateway"]}
+        later = {"gateway": together([rpc[name] for name in self.mqtt_of])}
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         own = {
             "auth": {
@@ -90,11 +95,14 @@ class Processes(Platform):
                 "tls_key_file": str(files.key),
             },
         }
+        for name in more:
+            ports = {"mqtt_port": str(self.mqtt_of[name][1]), "mqtts_port": str(free_port())}
+            own[name] = own["connection-gateway"] | ports
         self.services = {
             name: self._service(
                 name, folder, {**own[name], "rpc_listen": rpc[name], "postgres_schema": schema(prefix, name)}
             )
-            for name in SERVICES
+            for name in names
         }
         self.metrics_url = self.metrics_of("connection-gateway")
 
@@ -120,7 +128,7 @@ class Processes(Platform):
 
     def kills(self) -> list[Callable[[], Awaitable[None]]]:
         """For each service: killed, away for a second, started again."""
-        return [self._kill(name) for name in SERVICES]
+        return [self._kill(name) for name in self.services]
 
     async def lose_gateway(self) -> None:
         await self.close_apis()
@@ -138,10 +146,11 @@ class Processes(Platform):
         return kill
 
     def _service(self, name: str, folder: Path, own: dict[str, str]) -> Service:
-        prefix = f"THINGHUB_{name.replace('-', '_').upper()}_"
+        service = next(one for one in SERVICES if name.startswith(one))
+        prefix = f"THINGHUB_{service.replace('-', '_').upper()}_"
         env = {prefix + key.upper(): value for key, value in own.items()}
         env |= {prefix + "METRICS_PORT": str(self._metrics[name])}
-        module = f"thinghub.{name.replace('-', '_')}.main"
+        module = f"thinghub.{service.replace('-', '_')}.main"
         return Service(name, [sys.executable, "-m", module], self._shared | env, folder)
 
     def create_topics(self) -> None:
@@ -155,6 +164,11 @@ class Processes(Platform):
 
 def named_targets(addresses: dict[str, str]) -> dict[str, str]:
     return {f"{name}_target": address for name, address in addresses.items()}
+
+
+def together(addresses: list[str]) -> str:
+    """A gRPC target: calls go round among these."""
+    return addresses[0] if len(addresses) == 1 else "ipv4:" + ",".join(addresses)
 
 
 def schema(prefix: str, service: str) -> str:
