@@ -116,6 +116,34 @@ async def test_figures_of_the_core_are_exported(platform: Hub) -> None:
     assert refused == 1.0
 
 
+async def test_connects_are_refused_while_traffic_holds_more_than_the_ceiling(
+    redis_url: str, private_redis: RedisServer, postgres_dsn: str, prefix: str
+) -> None:
+    async with hub(redis_url, postgres_dsn, prefix, bus_url=f"streams+{private_redis.url}") as platform:
+        gateway = await platform.gateway(refuse_above_bytes=40_000)
+        product = await platform.product()
+        identity, other = await platform.device(product), await platform.device(product)
+        device = await gateway.connect(identity)
+        value = gateway.runtime.metrics.registry.get_sample_value
+
+        async def holds_more() -> bool:
+            return (value("thinghub_connection_gateway_core_buffered_bytes") or 0) > 40_000
+
+        private_redis.pause()
+        try:
+            device.publish(identity.topic("update"), b"x" * 50_000)
+            await eventually(holds_more)
+            assert await refusal(other.login(), *gateway.mqtt) == 3
+            assert value("thinghub_connection_gateway_core_refused_connect_total", {"reason": "memory"}) == 1.0
+        finally:
+            private_redis.resume()
+
+        async def welcome() -> bool:
+            return await refusal(other.login(), *gateway.mqtt) == 0
+
+        await eventually(welcome, 15)
+
+
 async def test_a_sampled_message_is_traced_from_its_first_byte_to_the_bus(platform: Hub, taps: Taps) -> None:
     gateway = await platform.gateway(trace_ratio=1.0)
     identity = await platform.device(await platform.product())

@@ -12,7 +12,7 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     parts: ClassVar[tuple[str, ...]] = ("redis", "bus")
 
     rpc_listen: str = Field("127.0.0.1:9103", description="host:port or unix:///path")
-    mqtt_host: str = "0.0.0.0"
+    mqtt_host: str = Field("0.0.0.0", description="address that devices connect to")
     mqtt_port: int = Field(
         1883, ge=-1, le=65535, description="TCP and TLS, told apart by the first byte; 0 any, -1 none"
     )
@@ -42,9 +42,12 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
         300.0, ge=1, description="pause between comparisons of policy versions, and of topology"
     )
 
-    max_connections: int = Field(18000, ge=1)
-    max_inflight_downlinks: int = Field(50000, ge=1)
-    max_inflight_requests: int = Field(10000, ge=1)
+    max_connections: int = Field(18000, ge=1, description="more are not accepted")
+    refuse_above_bytes: int = Field(
+        0, ge=0, description="held for traffic; then connects are refused and the slowest readers closed; 0: no ceiling"
+    )
+    max_inflight_downlinks: int = Field(50000, ge=1, description="messages under way to all devices")
+    max_inflight_requests: int = Field(10000, ge=1, description="RRPC calls that wait for their device")
     broadcast_per_second: int = Field(10000, ge=1, description="devices a broadcast is sent to in a second")
     broadcast_all_seconds: int = Field(60, ge=0, description="between two broadcasts to all of a product; 0: no limit")
     broadcast_topic_seconds: int = Field(1, ge=0, description="between two broadcasts to a topic; 0: no limit")
@@ -60,10 +63,17 @@ class Settings(ServiceSettings, env_prefix="THINGHUB_CONNECTION_GATEWAY_"):
     acknowledge_seconds: int = Field(
         60, ge=1, description="for a PUBACK of a device; a persistent session's connection is closed after it"
     )
-    record_linger_ms: int = Field(5, ge=0, le=1000)
-    record_timeout_ms: int = Field(30000, ge=1000)
-    keep_alive_min_s: int = Field(30, ge=0, description="contract: 30")
-    keep_alive_max_s: int = Field(1200, ge=1, description="contract: 1200")
+    record_linger_ms: int = Field(5, ge=0, le=1000, description="a record waits for more messages")
+    record_timeout_ms: int = Field(
+        30000, ge=1000, description="for the bus to store a record, then its devices are closed"
+    )
+    keep_alive_min_s: int = Field(30, ge=0, description="shortest keep-alive of a device; contract: 30")
+    keep_alive_max_s: int = Field(1200, ge=1, description="longest; contract: 1200")
+
+    @property
+    def sampled_every(self) -> int:
+        """One message in so many is traced; 0: none."""
+        return round(1 / self.trace_ratio) if self.trace_ratio else 0
 
     @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> Self:

@@ -11,20 +11,12 @@ from collections.abc import Iterable
 from thinghub.connection_gateway.domain.device import Device
 from thinghub.connection_gateway.domain.kept import Change
 from thinghub.connection_gateway.domain.live import Live
-from thinghub.connection_gateway.domain.sessions import SessionTable
-from thinghub.connection_gateway.service.attempts import Attempts
-from thinghub.connection_gateway.service.closing import Closing
-from thinghub.connection_gateway.service.connects import ConnectRequest, Connects
-from thinghub.connection_gateway.service.inspection import Inspection
-from thinghub.connection_gateway.service.notices import Foreign, Notices
-from thinghub.connection_gateway.service.ntp import Asked, Ntp
-from thinghub.connection_gateway.service.outboxes import Outboxes
-from thinghub.connection_gateway.service.pushes import Pushes
-from thinghub.connection_gateway.service.records import Records
-from thinghub.connection_gateway.service.requests import Requests
-from thinghub.connection_gateway.service.sub_devices import SessionMessage, SubDevices
-from thinghub.connection_gateway.service.subscriptions import Subscriptions
-from thinghub.connection_gateway.service.traced import TracedMessages
+from thinghub.connection_gateway.service.connects import ConnectRequest
+from thinghub.connection_gateway.service.message_services import MessageServices
+from thinghub.connection_gateway.service.notices import Foreign
+from thinghub.connection_gateway.service.ntp import Asked
+from thinghub.connection_gateway.service.session_services import SessionServices
+from thinghub.connection_gateway.service.sub_devices import SessionMessage
 from thinghub.device_protocol.topics import Category
 from thinghub_gateway_core import Closed, Core, Delivered, Figures, LocalMessage, Subscription
 from thinghub_gateway_core import ConnectRequest as CoreConnectRequest
@@ -36,39 +28,8 @@ log = logging.getLogger("thinghub.connection_gateway.events")
 
 
 class Pump:
-    def __init__(
-        self,
-        core: Core,
-        connects: Connects,
-        closing: Closing,
-        pushes: Pushes,
-        outboxes: Outboxes,
-        subscriptions: Subscriptions,
-        table: SessionTable,
-        requests: Requests,
-        ntp: Ntp,
-        sub_devices: SubDevices,
-        notices: Notices,
-        records: Records,
-        inspection: Inspection,
-        attempts: Attempts,
-        traced: TracedMessages,
-    ) -> None:
-        self._core = core
-        self._connects = connects
-        self._closing = closing
-        self._pushes = pushes
-        self._outboxes = outboxes
-        self._subscriptions = subscriptions
-        self._table = table
-        self._requests = requests
-        self._ntp = ntp
-        self._sub_devices = sub_devices
-        self._notices = notices
-        self._records = records
-        self._inspection = inspection
-        self._attempts = attempts
-        self._traced = traced
+    def __init__(self, core: Core, sessions: SessionServices, messages: MessageServices) -> None:
+        self._core, self._sessions, self._messages = core, sessions, messages
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -79,15 +40,16 @@ class Pump:
 
     def turn(self) -> None:
         batch = self._core.poll()
-        self._records.forward(batch.records)
-        self._traced.note(batch.records)
+        self._messages.records.forward(batch.records)
+        self._messages.traced.note(batch.records)
         self._delivered(batch.delivered)
         self._subscribed(batch.subscriptions)
         self._local(batch.local)
         self._closed(batch.closed)
-        self._closing.on_flushed(batch.flushed)
-        self._inspection.on_inspected((one.handle, _live(one) if one.found else None) for one in batch.inspected)
-        self._connects.dropped(batch.dropped)
+        self._sessions.closing.on_flushed(batch.flushed)
+        inspected = ((one.handle, _live(one) if one.found else None) for one in batch.inspected)
+        self._messages.inspection.on_inspected(inspected)
+        self._sessions.connects.dropped(batch.dropped)
         self._connect(batch.connects)
 
     def _connect(self, requests: Iterable[CoreConnectRequest]) -> None:
@@ -97,40 +59,40 @@ class Pump:
             for one in requests
         ]
         if taken:
-            self._connects.submit(taken)
+            self._sessions.connects.submit(taken)
 
     def _delivered(self, delivered: Iterable[Delivered]) -> None:
         for one in delivered:
             if one.token < 0:
-                self._outboxes.on_delivered(one.token, one.outcome)
+                self._sessions.outboxes.on_delivered(one.token, one.outcome)
             else:
-                self._pushes.on_delivered(one.token, one.outcome)
+                self._sessions.pushes.on_delivered(one.token, one.outcome)
 
     def _subscribed(self, subscriptions: Iterable[Subscription]) -> None:
         changes, strays = [], []
         for one in subscriptions:
-            session = self._table.by_handle(one.handle)
+            session = self._sessions.table.by_handle(one.handle)
             if session is None:
                 strays.append(one.token)
                 continue
             filters = (tuple(one.added), tuple(one.removed), tuple(one.stopped), tuple(one.resumed))
             changes.append((one.token, Change(session.device, session.epoch, *filters)))
         if changes:
-            self._subscriptions.submit(changes)
+            self._sessions.subscriptions.submit(changes)
         if strays:
-            self._subscriptions.reject(strays)
+            self._sessions.subscriptions.reject(strays)
 
     def _closed(self, closed: Iterable[Closed]) -> None:
         ended = []
         for one in closed:
-            self._requests.on_closed(one.handle)
-            self._outboxes.end(one.handle)
-            session = self._closing.on_closed(one.handle)
+            self._messages.requests.on_closed(one.handle)
+            self._sessions.outboxes.end(one.handle)
+            session = self._sessions.closing.on_closed(one.handle)
             if session is not None:
                 ended.append((session, one.reason))
-                self._attempts.closed(session, one.reason)
-        self._sub_devices.closed(session.handle for session, _ in ended)
-        self._notices.ended(ended)
+                self._sessions.attempts.closed(session, one.reason)
+        self._sessions.sub_devices.closed(session.handle for session, _ in ended)
+        self._messages.notices.ended(ended)
 
     def _local(self, messages: Iterable[LocalMessage]) -> None:
         asked, logins, foreign = [], [], []
@@ -139,7 +101,7 @@ class Pump:
             if message.category == Category.NTP:
                 asked.append(Asked(message.handle, device, message.payload, min(message.qos, 1), message.received_ms))
             elif message.category == Category.RRPC:
-                self._requests.on_response(device, message.topic, message.payload)
+                self._messages.requests.on_response(device, message.topic, message.payload)
             elif message.category == Category.SESSION:
                 logins.append(SessionMessage(message.handle, message.topic, message.payload, min(message.qos, 1)))
             elif message.category == FOREIGN:
@@ -147,9 +109,9 @@ class Pump:
             else:
                 log.error("the core reported a local message of category %s, which nobody serves", message.category)
         if asked:
-            self._ntp.answer(asked)
-        self._sub_devices.submit(logins)
-        self._notices.foreign(foreign)
+            self._messages.ntp.answer(asked)
+        self._sessions.sub_devices.submit(logins)
+        self._messages.notices.foreign(foreign)
 
 
 def _live(figures: Figures) -> Live:

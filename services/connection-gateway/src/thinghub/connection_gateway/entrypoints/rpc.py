@@ -11,12 +11,9 @@ from thinghub.connection_gateway.domain.rrpc import Answer, Code
 from thinghub.connection_gateway.entrypoints.explaining import explanation, live_session
 from thinghub.connection_gateway.errors import DeviceMissing
 from thinghub.connection_gateway.ports import Count, KickTarget, Response
-from thinghub.connection_gateway.service.broadcasts import Broadcasts
-from thinghub.connection_gateway.service.delivery import Delivery
-from thinghub.connection_gateway.service.explain import Explain
 from thinghub.connection_gateway.service.kicks import Kicks
-from thinghub.connection_gateway.service.lookup import Located, Lookup
-from thinghub.connection_gateway.service.requests import Requests
+from thinghub.connection_gateway.service.lookup import Located
+from thinghub.connection_gateway.service.message_services import MessageServices
 from thinghubpb.device.v1 import device_pb2
 from thinghubpb.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
@@ -27,22 +24,13 @@ _CODES = {code: gateway_pb2.RequestResponse.Code.Value(f"CODE_{code.name}") for 
 
 
 class GatewayRpc(gateway_pb2_grpc.GatewayServiceServicer):
-    def __init__(
-        self,
-        delivery: Delivery,
-        requests: Requests,
-        kicks: Kicks,
-        lookup: Lookup,
-        broadcasts: Broadcasts,
-        explain: Explain,
-        count: Count,
-    ) -> None:
-        self._delivery = delivery
-        self._requests = requests
+    def __init__(self, messages: MessageServices, kicks: Kicks, count: Count) -> None:
+        self._delivery = messages.delivery
+        self._requests = messages.requests
         self._kicks = kicks
-        self._lookup = lookup
-        self._broadcasts = broadcasts
-        self._explain = explain
+        self._lookup = messages.lookup
+        self._broadcasts = messages.broadcasts
+        self._explain = messages.explain
         self._count = count
 
     async def Deliver(self, request: gateway_pb2.DeliverRequest, context: Context) -> gateway_pb2.DeliverResponse:
