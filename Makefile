@@ -16,7 +16,7 @@ CORE := services/connection-gateway/core/Cargo.toml
 SOURCES := libs/*/src services/*/src
 PYTEST := $(BIN)/python -m pytest -p tools.durations
 
-.PHONY: help env sdks s3 tools core up test test-unit test-integration test-sdks test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench clean
+.PHONY: help env sdks s3 tools core up test test-unit test-integration test-sdks test-core lint format types contracts reference proto proto-check lock lock-check hygiene bench ledger clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ hygiene: ## what must not be in the tree: loose checks, fakes, paths of one mach
 
 bench: env ## QoS 1 -> bus -> rule -> row: rate and CPU of each part
 	@$(BIN)/python -m bench $(ARGS)
+
+ledger: env ## numbered messages both ways while every part is killed and frozen: nothing may be lost (docs/reference/ledger.md)
+	@$(BIN)/python -m bench.ledger $(ARGS)
 
 env: ## create or update .venv, the core included
 	@tools/env
