@@ -1,7 +1,8 @@
 """Numbered messages both ways while every process, Redis and Kafka is killed and frozen in turn.
 
     python -m bench.ledger [--messages 20000] [--gateways 3] [--devices 20] [--rate 60] [--seconds 0] [--seed N]
-                           [--kills 1] [--freezes 1] [--lease 3]
+                           [--kills 1] [--freezes 1] [--lease 3] [--redis single|cluster]
+                           [--logs DIRECTORY]
 
 Ends with one table and one JSON line; docs/reference/ledger.md explains them. Exit code 1 when something promised is
 lost, reordered or refused by policy, or a final status is wrong, or messages did not flow again after a fault.
@@ -15,7 +16,8 @@ import secrets
 import sys
 import time
 
-from bench.ledger.run import Options, Result, run
+from bench.ledger.result import Options, Result
+from bench.ledger.run import run
 
 
 def main() -> int:
@@ -42,6 +44,8 @@ def asked() -> Options:
     parser.add_argument("--kills", type=int, default=1, help="times each part is killed")
     parser.add_argument("--freezes", type=int, default=1, help="times each part is frozen")
     parser.add_argument("--lease", type=float, default=3, help="seconds; a freeze lasts 2.7 leases")
+    parser.add_argument("--redis", choices=("single", "cluster"), default="single", help="one, or three and replicas")
+    parser.add_argument("--logs", default="", help="directory to keep the services' logs in")
     options = Options(**vars(parser.parse_args()))
     if options.gateways < 1 or options.devices < 1 or options.rate <= 0:
         parser.error("gateways, devices and rate are above 0")

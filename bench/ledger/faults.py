@@ -4,22 +4,14 @@ import asyncio
 import random
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from bench.ledger.refusals import Refusals
+from bench.ledger.stores import Part
 from tests.support.processes import Processes, answers
-from tests.support.servers import KafkaServer, RedisServer
 
 DOWN_SECONDS, READY_SECONDS, SUPERVISED_SECONDS = 1.0, 90.0, 0.5
-
-
-class Part(Protocol):
-    def start(self) -> object: ...
-    def kill(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -37,10 +29,10 @@ class Harm:
     """Does one fault at a time, and starts services that ended by themselves, as a cluster does."""
 
     def __init__(
-        self, platform: Processes, redis: RedisServer, kafka: KafkaServer, refusals: Refusals, frozen_seconds: float
+        self, platform: Processes, stores: Mapping[str, Part], refusals: Refusals, frozen_seconds: float
     ) -> None:
         self._platform, self._refusals, self._frozen_seconds = platform, refusals, frozen_seconds
-        self._parts: dict[str, Part] = {**platform.services, "redis": redis, "kafka": kafka}
+        self._parts: dict[str, Part] = {**platform.services, **stores}
         self._in_hand = ""
         self.restarted: list[str] = []
 
@@ -79,7 +71,7 @@ class Harm:
         try:
             await asyncio.sleep(self._frozen_seconds)
         finally:
-            part.resume()
+            await asyncio.to_thread(part.resume)
 
     def _all_ready(self) -> bool:
         return all(ready(self._platform.readyz_of(name)) for name in self._platform.services)

@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import httpx
+
 from bench.ledger.roamer import Roamer
-from tests.support.openapi import OpenApi
+from tests.support.openapi import ApiRefused, OpenApi
 
 BATCH = 50
 
@@ -14,9 +16,16 @@ async def mismatches(api: OpenApi, roamers: Sequence[Roamer], seconds: float) ->
     """Asks the claims (BatchGetDeviceState) and the registry's projection (QueryDevice) until both agree with all
     devices, or the time is over; then names those that differ."""
     deadline = time.monotonic() + seconds
-    while (wrong := await differing(api, roamers)) and time.monotonic() < deadline:
+    while (wrong := await compared(api, roamers)) and time.monotonic() < deadline:
         await asyncio.sleep(1)
     return wrong
+
+
+async def compared(api: OpenApi, roamers: Sequence[Roamer]) -> list[str]:
+    try:
+        return await differing(api, roamers)
+    except (ApiRefused, httpx.HTTPError) as error:
+        return [f"statuses could not be asked for: {error!r}"]
 
 
 async def differing(api: OpenApi, roamers: Sequence[Roamer]) -> list[str]:
