@@ -7,6 +7,9 @@ child, so all children are started by one thread that lives as long as the proce
 
 import atexit
 import contextlib
+import itertools
+import os
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+
+# Linux gives outgoing connections ports up to 60999.
+FIRST_PORT = 61_000
+SESSIONS = 4
 
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 _alive: "weakref.WeakSet[Child]" = weakref.WeakSet()
@@ -136,10 +143,24 @@ def remove_directory(path: Path) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that is free, and that neither an outgoing connection nor another test session takes before it is
+    used: above the range of outgoing connections, a share of it for each session of one run."""
+    for _ in range(len(_PORTS)):
+        port = next(_ports)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerFailed(f"no port is free between {_PORTS[0]} and {_PORTS[-1]}")
+
+
+def _share(worker: str) -> range:
+    """Of the session `gw0`, `gw1`, ... of a run; a run of one session has the first."""
+    number = int(worker.removeprefix("gw") or 0)
+    return range(FIRST_PORT + number % SESSIONS, 1 << 16, SESSIONS)
+
+
+_PORTS = _share(os.environ.get("PYTEST_XDIST_WORKER", ""))
+_ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 
 def port_answers(port: int) -> bool:

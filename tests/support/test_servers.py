@@ -11,9 +11,17 @@ import psutil
 import pytest
 import redis
 
-from tests.support.child import remove_directory, scratch_directory
+from tests.support.child import FIRST_PORT, SESSIONS, free_port, remove_directory, scratch_directory
 from tests.support.redis_server import BUS_OFFSET, cluster_ports
 from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, RedisServer
+
+
+def test_a_free_port_is_nobody_elses_before_it_is_used() -> None:
+    """Not of the range that outgoing connections are given, not of another session's share, and not given twice soon."""
+    ports = [free_port() for _ in range(200)]
+    assert len(set(ports)) == len(ports)
+    assert len({port % SESSIONS for port in ports}) == 1
+    assert min(ports) >= FIRST_PORT
 
 
 def test_redis_keeps_its_data_and_port_when_killed(private_redis: RedisServer) -> None:
