@@ -17,7 +17,7 @@ from tests.support.servers import KafkaServer, PostgresServer, RedisCluster, Red
 
 
 def test_a_free_port_is_nobody_elses_before_it_is_used() -> None:
-    """Not of the range that outgoing connections are given, not of another session's share, and not given twice soon."""
+    """Not of the range that outgoing connections are given, nor of another session, and not given twice soon."""
     ports = [free_port() for _ in range(200)]
     assert len(set(ports)) == len(ports)
     assert len({port % SESSIONS for port in ports}) == 1
