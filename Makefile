@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 ARGS ?=
 TEST_WORKERS ?= 2
+WHAT ?=
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/thinghub
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo-target
 export UV_CACHE_DIR ?= $(CACHE)/uv
@@ -74,8 +75,8 @@ lock-check: tools ## both locks follow from what they are made of
 hygiene: ## what must not be in the tree: loose checks, fakes, paths of one machine, URLs in locks
 	@tools/hygiene
 
-bench: env ## QoS 1 -> bus -> rule -> row: rate and CPU of each part
-	@$(BIN)/python -m bench $(ARGS)
+bench: env ## QoS 1 -> bus -> rule -> row: rate and CPU of each part; WHAT=properties, shadow or rules for those
+	@$(BIN)/python -m bench$(if $(WHAT),.$(WHAT)) $(ARGS)
 
 ledger: env ## numbered messages both ways while every part is killed and frozen: nothing may be lost (docs/reference/ledger.md)
 	@$(BIN)/python -m bench.ledger $(ARGS)
